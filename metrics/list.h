@@ -1,0 +1,196 @@
+// The one list of all metrics: name, type, labels, help, and where each is counted.
+//
+// Purpose: everything that is rendered on /metrics has its row in kDefinitions; the documentation's
+//   table is made from it (RenderMarkdownTable) and a test checks that the collector renders these
+//   families and no others. Label values that are vocabularies of their own are enums here, each
+//   with its words beside it.
+// Thread: constants only.
+// Naming: https://prometheus.io/docs/practices/naming/ (base units, _total for counters, a prefix
+//   for the application). process_* are the names every Prometheus client library uses.
+#ifndef BULKHEAD_METRICS_LIST_H_
+#define BULKHEAD_METRICS_LIST_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace bulkhead::metrics {
+
+// What a statement is for whoever reads a graph. The lexer's finer kinds map onto these.
+enum class StatementKind : uint8_t { kRead, kWrite, kDdl, kTransaction, kCall, kOther };
+inline constexpr std::array<std::string_view, 6> kStatementKindNames = {
+    "read", "write", "ddl", "transaction", "call", "other"};
+
+// How a statement ended, as the client was told. Exactly one per statement.
+enum class StatementOutcome : uint8_t {
+  kOk,          // the backend answered, no error
+  kError,       // the backend answered with an error of its own
+  kRefused,     // not executed, the router said so (9401 to 9403, unknown tenant, limits, ...)
+  kUnknown,     // 9410
+  kRolledBack,  // 1213 given by the router
+  kStateLost,   // 9411
+};
+inline constexpr std::array<std::string_view, 6> kStatementOutcomeNames = {
+    "ok", "error", "refused", "unknown", "rolled_back", "state_lost"};
+
+enum class SessionState : uint8_t { kUnauthenticated, kAuthenticated };
+inline constexpr std::array<std::string_view, 2> kSessionStateNames = {"unauthenticated",
+                                                                       "authenticated"};
+
+enum class LoginFailure : uint8_t {
+  kPassword,        // unknown user or wrong password: told apart nowhere, on purpose
+  kTenant,          // tenant unknown, or not allowed for this user
+  kTlsRequired,     // the listener or the user demands TLS
+  kTimeout,         // the handshake was not finished in time
+  kProtocol,        // malformed packet or unsupported capabilities
+  kTooManyClients,  // a limit on clients or on unauthenticated clients
+  kDisconnected,    // the client went away in mid-handshake
+  kOther,
+};
+inline constexpr std::array<std::string_view, 8> kLoginFailureNames = {
+    "password", "tenant",           "tls_required", "timeout",
+    "protocol", "too_many_clients", "disconnected", "other"};
+
+enum class PoolState : uint8_t {
+  kIdle,        // free for the next session
+  kLent,        // in use by a session
+  kConnecting,  // TCP connect, TLS or login under way
+  kLingering,   // given back but not free yet: resetting, restoring, waiting for a KILL, closing
+};
+inline constexpr std::array<std::string_view, 4> kPoolStateNames = {"idle", "lent", "connecting",
+                                                                    "lingering"};
+
+enum class ConnectResult : uint8_t {
+  kOk,
+  kRefused,      // TCP: refused, reset, unreachable, name not resolved
+  kTimeout,      // connect or login did not end in time
+  kLoginDenied,  // the backend refused the account
+  kTooMany,      // 1040, 1203, 1226: the backend has no place
+  kError,        // any other error, protocol errors included
+};
+inline constexpr std::array<std::string_view, 6> kConnectResultNames = {
+    "ok", "refused", "timeout", "login_denied", "too_many", "error"};
+
+enum class RestoreKind : uint8_t {
+  kNone,        // the connection had the session's state already
+  kVariables,   // SET of one or more variables, character set included
+  kDatabase,    // COM_INIT_DB
+  kReset,       // COM_RESET_CONNECTION
+  kChangeUser,  // COM_CHANGE_USER
+  kPrepare,     // a prepared statement was prepared again
+};
+inline constexpr std::array<std::string_view, 6> kRestoreKindNames = {
+    "none", "variables", "database", "reset", "change_user", "prepare"};
+
+enum class Direction : uint8_t { kReceived, kSent };
+inline constexpr std::array<std::string_view, 2> kDirectionNames = {"received", "sent"};
+
+// Upper bounds of the duration histograms: 1-2-5 from 50 us to 60 s, so that the limits people
+// set (1 s, 5 s, 10 s, 30 s, 60 s) are bounds themselves.
+inline constexpr std::array<uint64_t, 19> kDurationBoundsNs = {
+    50'000,        100'000,        200'000,        500'000,       1'000'000,
+    2'000'000,     5'000'000,      10'000'000,     20'000'000,    50'000'000,
+    100'000'000,   200'000'000,    500'000'000,    1'000'000'000, 2'000'000'000,
+    5'000'000'000, 10'000'000'000, 30'000'000'000, 60'000'000'000};
+
+enum class Type : uint8_t { kCounter, kGauge, kHistogram };
+
+// One per row of kDefinitions, in the same order.
+enum class Metric : uint8_t {
+  kBuildInfo,
+  kStartTime,
+  kResidentMemory,
+  kOpenFds,
+  kMaxFds,
+  kCpuSeconds,
+  kSessions,
+  kClientConnections,
+  kLoginsFailed,
+  kClientBytes,
+  kPinnedSessions,
+  kStatements,
+  kStatementDuration,
+  kPoolConnections,
+  kPoolWaiting,
+  kPoolWaits,
+  kPoolConnects,
+  kPoolRestores,
+  kBackendBytes,
+  kLoopLag,
+  kCount,
+};
+
+struct Definition {
+  Metric id;
+  std::string_view name;
+  Type type;
+  std::string_view labels;  // separated by commas; empty: none
+  std::string_view help;
+  std::string_view counted;  // by whom and when
+};
+
+inline constexpr std::array<Definition, static_cast<size_t>(Metric::kCount)> kDefinitions = {{
+    {Metric::kBuildInfo, "bulkhead_build_info", Type::kGauge, "version",
+     "Always 1; the labels say what runs.", "at start"},
+    {Metric::kStartTime, "process_start_time_seconds", Type::kGauge, "",
+     "When the process started, in seconds since the epoch.", "at start"},
+    {Metric::kResidentMemory, "process_resident_memory_bytes", Type::kGauge, "",
+     "Memory of the process that is resident.", "at each scrape, from /proc"},
+    {Metric::kOpenFds, "process_open_fds", Type::kGauge, "", "Open file descriptors.",
+     "at each scrape, from /proc"},
+    {Metric::kMaxFds, "process_max_fds", Type::kGauge, "", "Limit on open file descriptors.",
+     "at each scrape"},
+    {Metric::kCpuSeconds, "process_cpu_seconds_total", Type::kCounter, "",
+     "CPU time used, user and system.", "at each scrape"},
+    {Metric::kSessions, "bulkhead_sessions", Type::kGauge, "state",
+     "Client sessions that are open now.", "by the worker, at accept, login and close"},
+    {Metric::kClientConnections, "bulkhead_client_connections_total", Type::kCounter, "",
+     "Client connections accepted.", "by the worker, at accept"},
+    {Metric::kLoginsFailed, "bulkhead_logins_failed_total", Type::kCounter, "reason",
+     "Client connections that ended before login succeeded.",
+     "by the worker, when the login is given up"},
+    {Metric::kClientBytes, "bulkhead_client_bytes_total", Type::kCounter, "direction",
+     "Bytes received from and sent to clients, as on the wire.",
+     "by the worker, at each read and write"},
+    {Metric::kPinnedSessions, "bulkhead_pinned_sessions", Type::kGauge, "reason",
+     "Sessions that keep their backend connection for a reason other than a transaction.",
+     "by the worker, when a session is pinned and unpinned"},
+    {Metric::kStatements, "bulkhead_statements_total", Type::kCounter, "shard,kind,outcome",
+     "Statements by how they ended; shard is empty where none was known.",
+     "by the worker, when the client has its answer"},
+    {Metric::kStatementDuration, "bulkhead_statement_duration_seconds", Type::kHistogram,
+     "shard,kind",
+     "From a statement's first byte to the end of its answer; a kind appears with its first "
+     "statement.",
+     "by the worker, when the client has its answer"},
+    {Metric::kPoolConnections, "bulkhead_pool_connections", Type::kGauge, "backend,state",
+     "Connections to backends.", "by the worker, on each change of state"},
+    {Metric::kPoolWaiting, "bulkhead_pool_waiting", Type::kGauge, "backend",
+     "Sessions that wait for a backend connection now.",
+     "by the worker, when waiting begins and ends"},
+    {Metric::kPoolWaits, "bulkhead_pool_waits_total", Type::kCounter, "backend",
+     "Statements that had to wait for a backend connection.", "by the worker, when waiting begins"},
+    {Metric::kPoolConnects, "bulkhead_pool_connects_total", Type::kCounter, "backend,result",
+     "Attempts to connect and log in to a backend.", "by the worker, when the attempt has ended"},
+    {Metric::kPoolRestores, "bulkhead_pool_restores_total", Type::kCounter, "kind",
+     "Session state restored on a connection taken from the pool.",
+     "by the worker, when the restore is sent"},
+    {Metric::kBackendBytes, "bulkhead_backend_bytes_total", Type::kCounter, "backend,direction",
+     "Bytes received from and sent to backends, as on the wire.",
+     "by the worker, at each read and write"},
+    {Metric::kLoopLag, "bulkhead_loop_lag_seconds", Type::kHistogram, "thread",
+     "How late a timer of the event loop fired.", "by each loop's own timer"},
+}};
+
+[[nodiscard]] constexpr const Definition& DefinitionOf(Metric metric) {
+  return kDefinitions[static_cast<size_t>(metric)];
+}
+
+// The list as a Markdown table, for docs/OPERATIONS.md.
+[[nodiscard]] std::string RenderMarkdownTable();
+
+}  // namespace bulkhead::metrics
+
+#endif  // BULKHEAD_METRICS_LIST_H_
