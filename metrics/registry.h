@@ -36,10 +36,11 @@ struct TopologyNames {
 class Registry {
  public:
   struct Options {
-    std::string version;
-    double start_time_seconds = 0;         // since the epoch
-    std::vector<std::string> pin_reasons;  // words by index, at most WorkerMetrics::kMaxPinReasons
-    std::function<TopologyNames()> names;  // may be empty: no shards, no backends
+    std::string version = {};
+    double start_time_seconds = 0;  // since the epoch
+    std::vector<std::string> pin_reasons =
+        {};  // words by index, at most WorkerMetrics::kMaxPinReasons
+    std::function<TopologyNames()> names = {};  // may be empty: no shards, no backends
   };
 
   explicit Registry(Options options);
