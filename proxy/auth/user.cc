@@ -36,7 +36,8 @@ const UserRecord* UserTable::Find(std::string_view login_name) const {
   return at != users_.end() && at->name == login_name ? &*at : nullptr;
 }
 
-DecoyCredentials::DecoyCredentials(const UserTable& users, Secret key) : key_(std::move(key)) {
+DecoyCredentials::DecoyCredentials(const UserTable& users, Secret key)
+    : ed25519_(MakeEd25519PublicKey(key.view())), key_(std::move(key)) {
   for (const UserRecord& user : users.users()) {
     kinds_.push_back(user.credential.kind());
     if (const CachingSha2Verifier* verifier = user.credential.caching_sha2()) {
@@ -62,8 +63,7 @@ Credential DecoyCredentials::For(std::string_view login_name) const {
     case Credential::Kind::kCachingSha2Verifier:
       return Credential(DecoyCachingSha2(scheme_, rounds_, seed));
     case Credential::Kind::kEd25519Key:
-      return Credential(
-          MakeEd25519PublicKey({reinterpret_cast<const char*>(seed.data()), seed.size()}));
+      return Credential(ed25519_);
   }
   return Credential(Secret(Bytes(seed).first(32)));
 }
