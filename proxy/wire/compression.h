@@ -1,0 +1,130 @@
+// The compressed protocol: packets of a 7-byte header and a body, spoken below the frames once both
+// sides have agreed on zlib or zstd and the login is done.
+//
+// Purpose: bytes in, bytes out, for one connection; usable as a stream filter.
+// Thread: one at a time; an object belongs to its connection.
+// Units: bytes. A compressed packet carries at most 16 MiB - 1 of plain bytes; packets and frames
+// need not begin together. Limits: what is kept per connection is one inflate and one deflate
+// state, freed by Idle(). A packet that inflates to more or less than its header says is refused.
+// Decompress stops at an output limit of the caller's, so that few bytes can't become many at once.
+// Errors: CompressionStatus, told once; afterwards the object is dead.
+// Sources: dev.mysql.com page_protocol_basic_compression, page_protocol_basic_compression_packet;
+// MariaDB "0 - Packet" (compressed packet); sequence numbers: net_serv.cc of both servers.
+#ifndef BULKHEAD_PROXY_WIRE_COMPRESSION_H_
+#define BULKHEAD_PROXY_WIRE_COMPRESSION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "proxy/wire/byte_writer.h"
+#include "proxy/wire/frame.h"
+
+namespace bulkhead::wire {
+
+inline constexpr size_t kCompressedHeaderSize = 7;
+// Below this much, a body goes uncompressed (the servers' MIN_COMPRESS_LENGTH).
+inline constexpr size_t kMinCompressSize = 50;
+
+enum class CompressionAlgorithm : uint8_t { kZlib, kZstd };
+[[nodiscard]] std::string_view CompressionAlgorithmName(CompressionAlgorithm algorithm);
+
+enum class CompressionStatus : uint8_t {
+  kOk,           // all input used
+  kOutputLimit,  // the limit was reached: call again with the input that is left
+  kCorrupt,      // not this algorithm's data: 1157 ER_NET_UNCOMPRESS_ERROR
+  kWrongSize,    // more or fewer bytes than the header says
+  kFailed,       // the library could not get memory
+};
+[[nodiscard]] std::string_view CompressionStatusName(CompressionStatus status);
+
+// Plain bytes -> compressed packets.
+class Compressor {
+ public:
+  // `level`: 1 to 9 for zlib (6 is usual), 1 to 22 for zstd (3 is usual); others are clamped.
+  Compressor(CompressionAlgorithm algorithm, int level);
+  ~Compressor();
+  Compressor(Compressor&&) noexcept;
+  Compressor& operator=(Compressor&&) noexcept;
+
+  // Appends packets that hold all of `plain`. The numbers go on from `*sequence`.
+  [[nodiscard]] CompressionStatus Compress(std::span<const uint8_t> plain, uint8_t* sequence,
+                                           ByteBuffer* out);
+  // Gives the compression state back until the next use.
+  void Idle();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+  CompressionAlgorithm algorithm_;
+  int level_;
+};
+
+// Compressed packets -> plain bytes.
+class Decompressor {
+ public:
+  explicit Decompressor(CompressionAlgorithm algorithm);
+  ~Decompressor();
+  Decompressor(Decompressor&&) noexcept;
+  Decompressor& operator=(Decompressor&&) noexcept;
+
+  // Takes bytes off the front of *input and appends at most `output_limit` plain bytes to *out. On
+  // kOutputLimit call again with the rest (which may be empty while output is still held back).
+  [[nodiscard]] CompressionStatus Decompress(std::span<const uint8_t>* input, size_t output_limit,
+                                             ByteBuffer* out);
+  // Of the last header seen.
+  [[nodiscard]] uint8_t last_sequence() const { return sequence_; }
+  // Between two compressed packets.
+  [[nodiscard]] bool AtPacketStart() const;
+  // Gives the decompression state back until the next use; only between packets, else nothing.
+  void Idle();
+
+ private:
+  struct State;
+  [[nodiscard]] CompressionStatus BeginPacket();
+  [[nodiscard]] CompressionStatus Inflate(std::span<const uint8_t>* input, size_t limit,
+                                          ByteBuffer* out);
+
+  std::unique_ptr<State> state_;
+  CompressionAlgorithm algorithm_;
+  uint8_t header_[kCompressedHeaderSize] = {};
+  uint8_t header_bytes_ = 0;
+  uint8_t sequence_ = 0;
+  bool stored_ = false;      // the body is not compressed
+  uint32_t body_left_ = 0;   // of the packet, still to come in
+  uint32_t plain_left_ = 0;  // of the packet, still to go out
+};
+
+// Both directions of a connection with the sequence numbers as the servers count them: what is
+// received sets the next number to send, and a client's new command begins at 0.
+class CompressionCodec {
+ public:
+  enum class Role : uint8_t { kClient, kServer };  // what we are on this connection
+
+  CompressionCodec(CompressionAlgorithm algorithm, int level, Role role)
+      : compressor_(algorithm, level), decompressor_(algorithm), role_(role) {}
+
+  [[nodiscard]] CompressionStatus Encode(std::span<const uint8_t> plain, ByteBuffer* out);
+  [[nodiscard]] CompressionStatus Decode(std::span<const uint8_t>* input, size_t output_limit,
+                                         ByteBuffer* out);
+  void Idle();
+
+ private:
+  // Whether a frame that begins in `plain` begins a new command; then everything before it is sent
+  // first.
+  [[nodiscard]] size_t FindCommandStart(std::span<const uint8_t> plain);
+
+  Compressor compressor_;
+  Decompressor decompressor_;
+  Role role_;
+  uint8_t next_sequence_ = 0;
+  FrameWalker sent_frames_;
+  uint8_t last_sent_frame_ = 0;
+  bool received_since_sent_ = true;
+};
+
+}  // namespace bulkhead::wire
+
+#endif  // BULKHEAD_PROXY_WIRE_COMPRESSION_H_
