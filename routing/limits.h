@@ -1,0 +1,50 @@
+// ConnectionBudget: the account of one backend's connections for the whole process.
+//
+// Workers lend from it singly: whoever opens a connection takes one first and gives it back once
+// the connection is closed (not when it becomes idle). A worker that finds it exhausted registers
+// as waiting; other workers see wanted() when they release or tick, and retire idle connections for
+// it. So the limit holds for the process and not N times, and no worker starves while another one
+// has idle connections.
+//
+// Threads: all methods, any thread, lock-free. It says nothing about who is told: the shell posts a
+// message to the workers with waiters after a Give() that returned true.
+#ifndef BULKHEAD_ROUTING_LIMITS_H_
+#define BULKHEAD_ROUTING_LIMITS_H_
+
+#include <atomic>
+#include <cstdint>
+
+namespace bulkhead::routing {
+
+class ConnectionBudget {
+ public:
+  explicit ConnectionBudget(uint32_t limit) : limit_(limit) {}
+  ConnectionBudget(const ConnectionBudget&) = delete;
+  ConnectionBudget& operator=(const ConnectionBudget&) = delete;
+
+  // Takes one if fewer than the limit are lent.
+  [[nodiscard]] bool TryTake();
+  // Gives one back; true if somebody waits (wake the workers).
+  [[nodiscard]] bool Give();
+
+  // Requests that wait for a connection anywhere in the process.
+  void AddWaiting() { waiting_.fetch_add(1, std::memory_order_relaxed); }
+  void RemoveWaiting();
+  // More requests wait than are free: an idle connection should be retired for them.
+  bool wanted() const;
+
+  // Lowering it takes nothing away: connections above it go as they are given back.
+  void SetLimit(uint32_t limit) { limit_.store(limit, std::memory_order_relaxed); }
+  uint32_t limit() const { return limit_.load(std::memory_order_relaxed); }
+  uint32_t lent() const { return lent_.load(std::memory_order_relaxed); }
+  uint32_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint32_t> limit_;
+  std::atomic<uint32_t> lent_{0};
+  std::atomic<uint32_t> waiting_{0};
+};
+
+}  // namespace bulkhead::routing
+
+#endif  // BULKHEAD_ROUTING_LIMITS_H_
