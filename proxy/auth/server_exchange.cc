@@ -23,6 +23,15 @@ std::optional<Secret> ParseClearPassword(Bytes data) {
 
 }  // namespace
 
+ExchangeNonces MakeExchangeNonces(std::span<const uint8_t, kExchangeRandomSize> random) {
+  ExchangeNonces nonces;
+  nonces.greeting = MakeNonce(random.subspan<0, kNonceSize>());
+  nonces.for_switch = MakeNonce(random.subspan<kNonceSize, kNonceSize>());
+  const auto rest = random.subspan<2 * kNonceSize, kEd25519NonceSize>();
+  std::copy(rest.begin(), rest.end(), nonces.for_ed25519.begin());
+  return nonces;
+}
+
 ServerExchange::Step ServerExchange::Begin(Credential credential,
                                            std::shared_ptr<const Secret> learned, Plugin offered,
                                            Bytes response) {

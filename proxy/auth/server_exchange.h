@@ -20,7 +20,9 @@
 #ifndef BULKHEAD_PROXY_AUTH_SERVER_EXCHANGE_H_
 #define BULKHEAD_PROXY_AUTH_SERVER_EXCHANGE_H_
 
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "proxy/auth/credential.h"
@@ -30,12 +32,18 @@
 
 namespace bulkhead::auth {
 
-// Nonces of one exchange; each is sent at most once.
+// Nonces of one exchange; each is sent at most once, and a connection's next exchange needs new
+// ones.
 struct ExchangeNonces {
   Nonce greeting{};  // the one that the client has already
   Nonce for_switch{};
   Ed25519Nonce for_ed25519{};
 };
+
+// From random bytes of a good generator.
+inline constexpr size_t kExchangeRandomSize = 2 * kNonceSize + kEd25519NonceSize;
+[[nodiscard]] ExchangeNonces MakeExchangeNonces(
+    std::span<const uint8_t, kExchangeRandomSize> random);
 
 struct ServerExchangeOptions {
   Plugin greeting_plugin = Plugin::kCachingSha2;  // native or caching_sha2
