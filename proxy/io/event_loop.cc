@@ -39,11 +39,12 @@ void EventLoop::Run() {
 }
 
 void EventLoop::Stop() {
+  std::vector<std::function<void()>> dropped;  // what they hold may post when it goes
   {
     std::lock_guard lock(mutex_);
     if (stopped_) return;
     stopped_ = true;
-    messages_.clear();
+    dropped.swap(messages_);
   }
   uv_close(reinterpret_cast<uv_handle_t*>(&async_), nullptr);
 }

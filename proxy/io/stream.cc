@@ -2,10 +2,14 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cassert>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 namespace bulkhead::io {
@@ -18,20 +22,30 @@ void SetNoDelay(int fd) {
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+[[noreturn]] void Die(const char* what, int status) {
+  std::fprintf(stderr, "bulkhead: %s: %s\n", what, uv_strerror(status));
+  std::abort();
+}
+
+bool HasUnreadBytes(int fd) {
+  int unread = 0;
+  return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
+}  // namespace
+
 // Takes the place of the handler for a stream whose owner let go of it but whose output is still to
-// be delivered.
-class FlushHandler : public StreamHandler {
+// be delivered. Owns itself.
+class Stream::Flusher : public StreamHandler {
  public:
-  explicit FlushHandler(StreamPtr stream) : stream_(std::move(stream)) {}
+  explicit Flusher(StreamPtr stream) : stream_(std::move(stream)) {}
   void OnBytes(std::span<uint8_t>) override {}
-  void OnWritable() override { delete this; }
+  void OnWritable() override { stream_->StartDraining(); }
   void OnEnd(const StreamEnd&) override { delete this; }
 
  private:
   StreamPtr stream_;
 };
-
-}  // namespace
 
 // Hands one filter's output to its neighbour.
 struct Stream::FilterStage : public FilterSink {
@@ -39,10 +53,7 @@ struct Stream::FilterStage : public FilterSink {
   void Up(std::span<uint8_t> plain) override {
     if (stream->closed_ || stream->ended_ || plain.empty()) return;
     if (filter == stream->bottom_.get() && stream->top_ != nullptr) {
-      FilterStage above(stream, stream->top_.get());
-      if (!stream->top_->Decode(plain, &above)) {
-        stream->End({StreamEnd::Kind::kFilterError, 0, stream->top_->error()});
-      }
+      stream->Deliver(stream->top_.get(), plain);
       return;
     }
     stream->handler_->OnBytes(plain);
@@ -51,7 +62,7 @@ struct Stream::FilterStage : public FilterSink {
     if (stream->closed_ || encoded.empty()) return;
     if (filter == stream->top_.get()) {
       FilterStage below(stream, stream->bottom_.get());
-      (void)stream->bottom_->Encode(encoded, &below);
+      if (!stream->bottom_->Encode(encoded, &below)) stream->OnEncodeError(stream->bottom_.get());
       return;
     }
     stream->WriteToSocket(encoded);
@@ -64,7 +75,7 @@ void StreamDeleter::operator()(Stream* stream) const { stream->Close(); }
 
 Stream::Stream(EventLoop* loop, int fd, StreamHandler* handler)
     : loop_(loop), handler_(handler), fd_(fd) {
-  uv_poll_init(loop->uv(), &poll_, fd);
+  if (int status = uv_poll_init(loop->uv(), &poll_, fd); status != 0) Die("uv_poll_init", status);
   poll_.data = this;
 }
 
@@ -85,7 +96,7 @@ StreamPtr Stream::Connect(EventLoop* loop, const sockaddr* address, socklen_t le
   SetNoDelay(fd);
   int on = 1;
   (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  if (connect(fd, address, length) != 0 && errno != EINPROGRESS) {
+  if (connect(fd, address, length) != 0 && errno != EINPROGRESS && errno != EINTR) {
     *error = errno;
     close(fd);
     return nullptr;
@@ -101,9 +112,15 @@ void Stream::UpdatePoll() {
   int events = 0;
   if (connecting_) {
     events = UV_WRITABLE;
-  } else {
-    if (reading_ && !ended_) events |= UV_READABLE;
-    if (pending() > 0) events |= UV_WRITABLE;
+  } else if (!ended_) {
+    // Each change of the events costs two system calls, so a pause takes effect when something
+    // arrives.
+    const bool lazily_paused = (polled_events_ & UV_READABLE) != 0 && !unread_waits_;
+    if (reading_ || lazily_paused) events |= UV_READABLE;
+    // A failed write is told from the loop; while reading, by the read, which first delivers what
+    // the peer said before it went.
+    const bool broken = failed_filter_ != nullptr || (write_error_ != 0 && !reading_);
+    if (pending() > 0 || broken) events |= UV_WRITABLE;
   }
   if (events == polled_events_) return;
   polled_events_ = events;
@@ -121,8 +138,16 @@ void Stream::OnPoll(uv_poll_t* handle, int status, int events) {
     return;
   }
   if (status < 0) {
-    // EPOLLERR without readable data: libuv reports EBADF for it. The reading below finds the true
-    // error.
+    // An error condition, for which libuv stops the handle and always says EBADF. The read finds
+    // the true one, behind what arrived before it.
+    stream->polled_events_ = 0;
+    if (!stream->reading_) {
+      int error = stream->write_error_;
+      socklen_t length = sizeof error;
+      if (error == 0) (void)getsockopt(stream->fd_, SOL_SOCKET, SO_ERROR, &error, &length);
+      stream->End({StreamEnd::Kind::kSocketError, error, {}});
+      return;
+    }
     events = UV_READABLE;
   }
   if ((events & UV_WRITABLE) != 0) stream->OnSocketWritable();
@@ -144,42 +169,60 @@ void Stream::FinishConnect() {
 }
 
 void Stream::OnReadable() {
-  if (!reading_ || ended_) return;
+  if (ended_) return;
+  if (!reading_) {
+    unread_waits_ = true;
+    UpdatePoll();
+    return;
+  }
   std::span<uint8_t> buffer = loop_->read_buffer();
   ssize_t n = recv(fd_, buffer.data(), buffer.size(), 0);
   if (n > 0) {
     bytes_in_ += static_cast<uint64_t>(n);
-    Deliver(buffer.first(static_cast<size_t>(n)));
+    if (!draining_) Deliver(bottom_.get(), buffer.first(static_cast<size_t>(n)));
     return;
   }
-  if (n == 0) {
+  if (n == 0 && write_error_ == 0) {
     End({StreamEnd::Kind::kPeerClosed, 0, {}});
-  } else if (errno != EAGAIN && errno != EINTR) {
-    End({StreamEnd::Kind::kSocketError, errno, {}});
+  } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+    End({StreamEnd::Kind::kSocketError, n == 0 ? write_error_ : errno, {}});
   }
 }
 
-void Stream::Deliver(std::span<uint8_t> bytes) {
-  if (bottom_ == nullptr) {
+void Stream::Deliver(StreamFilter* filter, std::span<uint8_t> bytes) {
+  if (filter == nullptr) {
     handler_->OnBytes(bytes);
     return;
   }
-  FilterStage stage(this, bottom_.get());
-  if (!bottom_->Decode(bytes, &stage)) {
-    End({StreamEnd::Kind::kFilterError, 0, bottom_->error()});
+  FilterStage stage(this, filter);
+  if (!filter->Decode(bytes, &stage)) {
+    End({StreamEnd::Kind::kFilterError, 0, filter->error()});
   }
 }
 
+void Stream::Reinject(std::span<uint8_t> bytes) {
+  if (closed_ || ended_ || bytes.empty()) return;
+  Deliver(top_ != nullptr ? top_.get() : bottom_.get(), bytes);
+}
+
 void Stream::OnSocketWritable() {
+  if (failed_filter_ != nullptr) {
+    End({StreamEnd::Kind::kFilterError, 0, failed_filter_->error()});
+    return;
+  }
   if (pending() > 0) {
     ssize_t n = send(fd_, pending_.data() + pending_begin_, pending(), MSG_NOSIGNAL);
     if (n < 0) {
       if (errno == EAGAIN || errno == EINTR) return;
-      End({StreamEnd::Kind::kSocketError, errno, {}});
-      return;
+      OnSendError(errno);
+      n = 0;
     }
     bytes_out_ += static_cast<uint64_t>(n);
     pending_begin_ += static_cast<size_t>(n);
+  }
+  if (write_error_ != 0) {
+    if (!reading_) End({StreamEnd::Kind::kSocketError, write_error_, {}});
+    return;
   }
   if (pending() == 0) {
     pending_ = {};  // given back after a peak
@@ -193,25 +236,37 @@ void Stream::OnSocketWritable() {
 }
 
 void Stream::Write(std::span<const uint8_t> bytes) {
-  if (closed_ || ended_ || bytes.empty()) return;
+  if (closed_ || ended_ || write_error_ != 0 || bytes.empty()) return;
   if (bottom_ == nullptr) {
     WriteToSocket(bytes);
     return;
   }
   StreamFilter* filter = top_ != nullptr ? top_.get() : bottom_.get();
   FilterStage stage(this, filter);
-  // A filter that fails to encode has failed for good; its next Decode or the peer's silence ends
-  // the stream.
-  (void)filter->Encode(bytes, &stage);
+  if (!filter->Encode(bytes, &stage)) OnEncodeError(filter);
+}
+
+void Stream::OnEncodeError(StreamFilter* filter) {
+  if (failed_filter_ == nullptr) failed_filter_ = filter;
+  UpdatePoll();
+}
+
+void Stream::OnSendError(int error) {
+  write_error_ = error;
+  pending_ = {};
+  pending_begin_ = 0;
+  UpdatePoll();
 }
 
 void Stream::WriteToSocket(std::span<const uint8_t> bytes) {
+  if (write_error_ != 0) return;
   if (pending() == 0 && !connecting_) {
     ssize_t n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n < 0) {
-      // A broken socket is told by the next read, which says why; what was to be written is lost
-      // either way.
-      if (errno != EAGAIN && errno != EINTR) return;
+      if (errno != EAGAIN && errno != EINTR) {
+        OnSendError(errno);
+        return;
+      }
       n = 0;
     }
     bytes_out_ += static_cast<uint64_t>(n);
@@ -234,10 +289,12 @@ void Stream::PauseReading() {
 
 void Stream::ResumeReading() {
   reading_ = true;
+  unread_waits_ = false;
   UpdatePoll();
 }
 
 bool Stream::PushFilter(std::unique_ptr<StreamFilter> filter) {
+  assert(top_ == nullptr);
   StreamFilter* added = filter.get();
   (bottom_ == nullptr ? bottom_ : top_) = std::move(filter);
   FilterStage stage(this, added);
@@ -247,16 +304,39 @@ bool Stream::PushFilter(std::unique_ptr<StreamFilter> filter) {
 void Stream::AbortOnClose() { abort_on_close_ = true; }
 
 void Stream::FlushThenClose(StreamPtr self, uint64_t limit_ms) {
-  if (closed_ || ended_ || pending() == 0) return;  // dropping `self` closes
-  auto* flusher = new FlushHandler(std::move(self));
+  if (closed_ || ended_ || abort_on_close_ || write_error_ != 0) return;  // `self` is dropped
+  const bool flushed = pending() == 0;
+  if (flushed && !HasUnreadBytes(fd_)) return;
+  auto* flusher = new Flusher(std::move(self));
   handler_ = flusher;
+  flush_timer_ = std::make_unique<Timer>(loop_, [flusher] { delete flusher; });
+  flush_timer_->Start(limit_ms);
+  if (flushed) {
+    StartDraining();
+    return;
+  }
   high_ = 0;
   low_ = 0;
   was_above_high_ = true;
   reading_ = false;
   UpdatePoll();
-  flush_timer_ = std::make_unique<Timer>(loop_, [flusher] { delete flusher; });
-  flush_timer_->Start(limit_ms);
+}
+
+void Stream::StartDraining() {
+  FinishFilters();
+  (void)shutdown(fd_, SHUT_WR);
+  pending_ = {};  // a goodbye that the socket does not take is not worth another wait
+  pending_begin_ = 0;
+  was_above_high_ = false;
+  draining_ = true;
+  ResumeReading();
+}
+
+void Stream::FinishFilters() {
+  if (bottom_ == nullptr || finished_) return;
+  finished_ = true;
+  FilterStage stage(this, bottom_.get());
+  bottom_->Finish(&stage);
 }
 
 void Stream::End(StreamEnd end) {
@@ -270,10 +350,7 @@ void Stream::End(StreamEnd end) {
 
 void Stream::Close() {
   if (closed_) return;
-  if (bottom_ != nullptr && !ended_ && !abort_on_close_) {
-    FilterStage stage(this, bottom_.get());
-    bottom_->Finish(&stage);
-  }
+  if (!ended_ && !abort_on_close_) FinishFilters();
   closed_ = true;
   flush_timer_.reset();
   uv_poll_stop(&poll_);

@@ -87,18 +87,25 @@ class Stream {
   [[nodiscard]] static StreamPtr Connect(EventLoop* loop, const sockaddr* address, socklen_t length,
                                          StreamHandler* handler, int* error);
 
-  // Sends, or keeps what the socket does not take now. Never calls the handler.
+  // Sends, or keeps what the socket does not take now. Never calls the handler: a socket or filter
+  // that fails here ends the stream from the loop.
   void Write(std::span<const uint8_t> bytes);
   // Output that has not reached the kernel.
   [[nodiscard]] size_t pending() const { return pending_.size() - pending_begin_; }
 
+  // Both are cheap enough for every statement: the kernel is asked to be silent only when something
+  // arrives meanwhile. What a filter had in hand when it was paused still comes up. A peer that
+  // closes is not noticed while paused, unless something is being written.
   void PauseReading();
   void ResumeReading();
   [[nodiscard]] bool reading() const { return reading_; }
 
   // Puts a filter nearest to the handler: TLS first, compression after it. False: failed at once
-  // (see its error()).
+  // (see its error()). At most two.
   [[nodiscard]] bool PushFilter(std::unique_ptr<StreamFilter> filter);
+  // Gives bytes that the handler got before it pushed the last filter to that filter: they were
+  // meant for it. Calls the handler; the stream may be gone afterwards.
+  void Reinject(std::span<uint8_t> bytes);
   [[nodiscard]] StreamFilter* bottom_filter() const { return bottom_.get(); }
 
   void set_handler(StreamHandler* handler) { handler_ = handler; }
@@ -108,7 +115,10 @@ class Stream {
   // The next drop of the pointer resets the connection (SO_LINGER 0): what the kernel still holds
   // is not delivered.
   void AbortOnClose();
-  // The next drop waits until pending output has reached the kernel, at most `limit_ms`.
+  // Drops the stream once pending output has reached the kernel; where the peer has sent more than
+  // was read, also waits for the peer to close, since closing over unread bytes resets the
+  // connection and may take the last answer with it. At most `limit_ms` in all. The handler is not
+  // called any more.
   void FlushThenClose(StreamPtr self, uint64_t limit_ms);
 
   [[nodiscard]] int fd() const { return fd_; }
@@ -121,6 +131,7 @@ class Stream {
  private:
   friend struct StreamDeleter;
   struct FilterStage;
+  class Flusher;
 
   Stream(EventLoop* loop, int fd, StreamHandler* handler);
   ~Stream() = default;
@@ -131,7 +142,11 @@ class Stream {
   void FinishConnect();
   void UpdatePoll();
   void WriteToSocket(std::span<const uint8_t> bytes);
-  void Deliver(std::span<uint8_t> bytes);
+  void OnSendError(int error);
+  void OnEncodeError(StreamFilter* filter);
+  void Deliver(StreamFilter* filter, std::span<uint8_t> bytes);
+  void FinishFilters();
+  void StartDraining();
   void End(StreamEnd end);
 
   uv_poll_t poll_;
@@ -145,14 +160,19 @@ class Stream {
   bool ended_ = false;
   bool was_above_high_ = false;
   bool abort_on_close_ = false;
+  bool unread_waits_ = false;  // something arrived while reading was paused
+  bool finished_ = false;      // the filters have said goodbye
+  bool draining_ = false;      // what arrives is thrown away
+  int write_error_ = 0;        // errno: nothing can be sent any more
   size_t low_ = 64 * 1024;
   size_t high_ = 256 * 1024;
   std::vector<uint8_t> pending_;
   size_t pending_begin_ = 0;
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;
-  std::unique_ptr<StreamFilter> bottom_;  // nearest to the socket
-  std::unique_ptr<StreamFilter> top_;     // nearest to the handler, where there are two
+  std::unique_ptr<StreamFilter> bottom_;   // nearest to the socket
+  std::unique_ptr<StreamFilter> top_;      // nearest to the handler, where there are two
+  StreamFilter* failed_filter_ = nullptr;  // the one that could not encode
   std::unique_ptr<Timer> flush_timer_;
 };
 
