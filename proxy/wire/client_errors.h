@@ -5,7 +5,8 @@
 // Thread: any; constants.
 // Units: codes below 9400 are MySQL's and MariaDB's own and mean what they mean there; 9401 to 9411
 // are Bulkhead's (PRODUCT.md, "Holding and refusing"). 08S01 is never used: PDO prints it as
-// "Communication link failure", at which one framework runs the statement again.
+// "Communication link failure", at which one framework runs the statement again. Where the servers
+// say 08S01, an error that ends the connection is 08P01 here, another one HY000.
 // Sources: PRODUCT.md; MariaDB's mysqld_error.h and "Error Codes"; MySQL's messages_to_clients.txt.
 #ifndef BULKHEAD_PROXY_WIRE_CLIENT_ERRORS_H_
 #define BULKHEAD_PROXY_WIRE_CLIENT_ERRORS_H_
@@ -78,7 +79,7 @@ inline constexpr auto kClientErrors = std::to_array<ClientErrorInfo>({
      "Access denied for user to database"},
     {ClientError::kAccessDenied, "28000", "ER_ACCESS_DENIED_ERROR", "Access denied for user"},
     {ClientError::kNoDatabase, "3D000", "ER_NO_DB_ERROR", "No database selected"},
-    {ClientError::kUnknownCommand, "08P01", "ER_UNKNOWN_COM_ERROR", "Unknown command"},
+    {ClientError::kUnknownCommand, "HY000", "ER_UNKNOWN_COM_ERROR", "Unknown command"},
     {ClientError::kUnknownDatabase, "42000", "ER_BAD_DB_ERROR", "Unknown database"},
     {ClientError::kServerShutdown, "HY000", "ER_SERVER_SHUTDOWN", "Server shutdown in progress"},
     {ClientError::kParseError, "42000", "ER_PARSE_ERROR", "You have an error in your SQL syntax"},
@@ -143,9 +144,9 @@ inline constexpr auto kClientErrors = std::to_array<ClientErrorInfo>({
     {ClientError::kTenantChangeRefused, "HY000", "BULKHEAD_TENANT_CHANGE_REFUSED",
      "the tenant can't be changed so; executed=no"},
     {ClientError::kOutcomeUnknown, "HY000", "BULKHEAD_OUTCOME_UNKNOWN",
-     "the server went silent after the statement was sent; executed=unknown; see SHOW UNKNOWN"},
+     "no answer came after the statement was sent; executed=unknown; see SHOW UNKNOWN"},
     {ClientError::kStateLost, "HY000", "BULKHEAD_STATE_LOST",
-     "the session's state is gone with its server; executed=no; see SHOW UNKNOWN"},
+     "the state of the session no longer exists; executed=no; see SHOW UNKNOWN"},
 });
 
 // The entry of an error. Every enumerator has one (a test checks).

@@ -99,7 +99,6 @@ class FrameWalker {
   uint8_t header_bytes_ = 0;  // of partial_header_
   bool in_frame_ = false;
   bool continued_ = false;  // the frame before this one was full
-  bool packet_continued_ = false;
   uint32_t offset_ = 0;
   FrameHeader header_;
 };
