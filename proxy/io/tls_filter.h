@@ -38,10 +38,10 @@ class TlsFilter : public StreamFilter {
   // and drop the stream.
   using EstablishedCallback = std::function<void()>;
 
-  [[nodiscard]] static std::unique_ptr<TlsFilter> MakeServer(TlsContext::Ptr context);
-  // `host`: the name or numeric address that the user asked for; sent as SNI if it is a name, and
-  // checked if the context says so.
-  [[nodiscard]] static std::unique_ptr<TlsFilter> MakeClient(TlsContext::Ptr context,
+  [[nodiscard]] static std::unique_ptr<TlsFilter> MakeServer(const TlsContext& context);
+  // The context need not outlive the filter. `host`: the name or numeric address that the user
+  // asked for; sent as SNI if it is a name, and checked if the context says so.
+  [[nodiscard]] static std::unique_ptr<TlsFilter> MakeClient(const TlsContext& context,
                                                              std::string_view host);
   ~TlsFilter() override;
 
@@ -65,17 +65,16 @@ class TlsFilter : public StreamFilter {
   friend struct TlsBio;
   enum class State : uint8_t { Handshake, Established, Failed };
 
-  TlsFilter(TlsContext::Ptr context, bool server);
+  TlsFilter(const TlsContext& context, bool server);
+  void SetHost(const std::string& host, TlsVerify verify);
   bool Handshake(std::vector<uint8_t>* output, FilterSink* sink);
   bool ReadRecords(std::vector<uint8_t>* output, FilterSink* sink);
   bool Seal(std::span<const uint8_t> plain, std::vector<uint8_t>* output, FilterSink* sink);
-  bool Fail(int ssl_error);
+  bool Fail(const char* what, int ssl_error);
   bool FailWith(std::string error);
 
-  TlsContext::Ptr context_;
   SSL* ssl_ = nullptr;
   State state_ = State::Handshake;
-  bool server_;
   bool peer_finished_ = false;
   std::span<const uint8_t> input_;          // what OpenSSL reads; only inside Decode
   std::vector<uint8_t>* output_ = nullptr;  // where OpenSSL writes; only inside a call
