@@ -97,8 +97,14 @@ class Decompressor {
   uint32_t plain_left_ = 0;  // of the packet, still to go out
 };
 
-// Both directions of a connection with the sequence numbers as the servers count them: what is
-// received sets the next number to send, and a client's new command begins at 0.
+// Both directions of a connection, with the sequence numbers as the servers count them: a command
+// begins at 0, a response at 1, and otherwise what is sent counts on from what was received last.
+//
+// Servers and clients number frames inside compressed packets by the compressed packets' numbers,
+// and check only the latter. Decode puts in the numbers that an uncompressed peer would have sent,
+// so that those above can check them and pass frames on to an uncompressed connection. Limits: as a
+// client, one command at a time; a frame header that begins a command must be whole in one call of
+// Encode.
 class CompressionCodec {
  public:
   enum class Role : uint8_t { kClient, kServer };  // what we are on this connection
@@ -107,22 +113,29 @@ class CompressionCodec {
       : compressor_(algorithm, level), decompressor_(algorithm), role_(role) {}
 
   [[nodiscard]] CompressionStatus Encode(std::span<const uint8_t> plain, ByteBuffer* out);
+  // As Decompressor::Decompress.
   [[nodiscard]] CompressionStatus Decode(std::span<const uint8_t>* input, size_t output_limit,
                                          ByteBuffer* out);
+  // Gives both states back until the next use.
   void Idle();
 
  private:
-  // Whether a frame that begins in `plain` begins a new command; then everything before it is sent
-  // first.
-  [[nodiscard]] size_t FindCommandStart(std::span<const uint8_t> plain);
+  // Whether a frame that is about to be sent counts on from the one before. If not, *next_sequence
+  // is the number of the compressed packet that it begins.
+  [[nodiscard]] bool GoesOn(uint8_t sequence, uint8_t* next_sequence) const;
+  void Renumber(std::span<uint8_t> plain);
 
   Compressor compressor_;
   Decompressor decompressor_;
   Role role_;
-  uint8_t next_sequence_ = 0;
+  uint8_t next_sequence_ = 0;  // of compressed packets
   FrameWalker sent_frames_;
+  FrameWalker received_frames_;
   uint8_t last_sent_frame_ = 0;
-  bool received_since_sent_ = true;
+  uint8_t last_received_frame_ = 0;  // as it came
+  uint8_t renumber_by_ = 0;
+  bool received_since_sent_ = false;
+  bool sent_since_received_ = true;
 };
 
 }  // namespace bulkhead::wire

@@ -80,8 +80,8 @@ struct HandshakeResponse {
   uint8_t zstd_level = 0;                  // only with CLIENT_ZSTD_COMPRESSION_ALGORITHM
 };
 
-// What a client's first packet after the greeting is. kNotSsl says nothing of whether the packet is
-// a good handshake response.
+// Whether a client's first packet after the greeting asks for TLS. False says nothing of whether
+// the packet is a good handshake response.
 [[nodiscard]] bool IsSslRequest(std::span<const uint8_t> payload);
 [[nodiscard]] DecodeError DecodeSslRequest(std::span<const uint8_t> payload, SslRequest* out);
 void EncodeSslRequest(const SslRequest& request, ByteWriter* writer);
