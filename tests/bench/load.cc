@@ -12,7 +12,8 @@
 // With --rate R, R statements (transactions, cycles) a second are started whatever the answers do;
 // latency then counts from the moment the statement was due, so that a stall is seen by all that
 // it delays. Without, each connection sends as soon as it has its answer.
-// With --watch NAME=PID,... the CPU time these processes use in the measured window is printed.
+// With --watch NAME=PID,... the CPU time these processes use in the measured window is printed
+// (PID may be self).
 #include <dirent.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -75,7 +76,9 @@ std::vector<Watched> ParseWatched(const std::string& list) {
     const std::string item = list.substr(at, comma - at);
     const size_t equals = item.find('=');
     if (equals == std::string::npos) Die("--watch wants NAME=PID");
-    result.push_back({.name = item.substr(0, equals), .pid = atoi(item.c_str() + equals + 1)});
+    const std::string pid = item.substr(equals + 1);
+    result.push_back(
+        {.name = item.substr(0, equals), .pid = pid == "self" ? getpid() : atoi(pid.c_str())});
     at = comma + 1;
   }
   return result;
