@@ -67,6 +67,7 @@ struct Stream::FilterStage : public FilterSink {
     }
     stream->WriteToSocket(encoded);
   }
+  bool paused() const override { return !stream->reading_ || stream->closed_ || stream->ended_; }
   Stream* stream;
   StreamFilter* filter;
 };
@@ -116,7 +117,7 @@ void Stream::UpdatePoll() {
     // Each change of the events costs two system calls, so a pause takes effect when something
     // arrives.
     const bool lazily_paused = (polled_events_ & UV_READABLE) != 0 && !unread_waits_;
-    if (reading_ || lazily_paused) events |= UV_READABLE;
+    if ((reading_ && !FilterHoldsInput()) || lazily_paused) events |= UV_READABLE;
     // A failed write is told from the loop; while reading, by the read, which first delivers what
     // the peer said before it went.
     const bool broken = failed_filter_ != nullptr || (write_error_ != 0 && !reading_);
@@ -170,7 +171,7 @@ void Stream::FinishConnect() {
 
 void Stream::OnReadable() {
   if (ended_) return;
-  if (!reading_) {
+  if (!reading_ || FilterHoldsInput()) {
     unread_waits_ = true;
     UpdatePoll();
     return;
@@ -202,7 +203,23 @@ void Stream::Deliver(StreamFilter* filter, std::span<uint8_t> bytes) {
 
 void Stream::Reinject(std::span<uint8_t> bytes) {
   if (closed_ || ended_ || bytes.empty()) return;
-  Deliver(top_ != nullptr ? top_.get() : bottom_.get(), bytes);
+  Deliver(top_filter(), bytes);
+}
+
+bool Stream::FilterHoldsInput() const {
+  return bottom_ != nullptr && !draining_ && top_filter()->holds_input();
+}
+
+void Stream::ContinueFilter() {
+  if (ended_ || !reading_ || !FilterHoldsInput()) return;
+  StreamFilter* filter = top_filter();
+  FilterStage stage(this, filter);
+  if (!filter->Continue(&stage)) {
+    End({StreamEnd::Kind::kFilterError, 0, filter->error()});
+  } else if (!filter->holds_input()) {
+    unread_waits_ = false;
+    UpdatePoll();
+  }
 }
 
 void Stream::OnSocketWritable() {
@@ -241,7 +258,7 @@ void Stream::Write(std::span<const uint8_t> bytes) {
     WriteToSocket(bytes);
     return;
   }
-  StreamFilter* filter = top_ != nullptr ? top_.get() : bottom_.get();
+  StreamFilter* filter = top_filter();
   FilterStage stage(this, filter);
   if (!filter->Encode(bytes, &stage)) OnEncodeError(filter);
 }
@@ -289,7 +306,15 @@ void Stream::PauseReading() {
 
 void Stream::ResumeReading() {
   reading_ = true;
-  unread_waits_ = false;
+  if (FilterHoldsInput()) {
+    // From the loop: whoever resumes does not expect to be called.
+    if (continue_timer_ == nullptr) {
+      continue_timer_ = std::make_unique<Timer>(loop_, [this] { ContinueFilter(); });
+    }
+    continue_timer_->Start(0);
+  } else {
+    unread_waits_ = false;
+  }
   UpdatePoll();
 }
 
@@ -353,6 +378,7 @@ void Stream::Close() {
   if (!ended_ && !abort_on_close_) FinishFilters();
   closed_ = true;
   flush_timer_.reset();
+  continue_timer_.reset();
   uv_poll_stop(&poll_);
   if (abort_on_close_) {
     linger reset{.l_onoff = 1, .l_linger = 0};

@@ -56,6 +56,9 @@ class FilterSink {
   virtual ~FilterSink() = default;
   virtual void Up(std::span<uint8_t> plain) = 0;            // towards the handler
   virtual void Down(std::span<const uint8_t> encoded) = 0;  // towards the socket
+  // The handler does not read now. A filter whose output may be much longer than its input keeps
+  // the rest of the input then.
+  [[nodiscard]] virtual bool paused() const = 0;
 };
 
 // A transformation between handler and socket. Up may re-enter Encode (the handler answers) and may
@@ -68,6 +71,10 @@ class StreamFilter {
   [[nodiscard]] virtual bool Start(FilterSink* /*sink*/) { return true; }
   [[nodiscard]] virtual bool Decode(std::span<uint8_t> bytes, FilterSink* sink) = 0;
   [[nodiscard]] virtual bool Encode(std::span<const uint8_t> bytes, FilterSink* sink) = 0;
+  // Decode has kept input because the sink was paused. The stream does not read meanwhile.
+  [[nodiscard]] virtual bool holds_input() const { return false; }
+  // The handler reads again: goes on with what is kept.
+  [[nodiscard]] virtual bool Continue(FilterSink* /*sink*/) { return true; }
   // The stream is about to be closed in order: a TLS close_notify goes here.
   virtual void Finish(FilterSink* /*sink*/) {}
   [[nodiscard]] virtual std::string error() const = 0;
@@ -94,8 +101,8 @@ class Stream {
   [[nodiscard]] size_t pending() const { return pending_.size() - pending_begin_; }
 
   // Both are cheap enough for every statement: the kernel is asked to be silent only when something
-  // arrives meanwhile. What a filter had in hand when it was paused still comes up. A peer that
-  // closes is not noticed while paused, unless something is being written.
+  // arrives meanwhile. What TLS had in hand when reading was paused (128 KiB at most) still comes
+  // up. A peer that closes is not noticed while paused, unless something is being written.
   void PauseReading();
   void ResumeReading();
   [[nodiscard]] bool reading() const { return reading_; }
@@ -147,6 +154,12 @@ class Stream {
   void Deliver(StreamFilter* filter, std::span<uint8_t> bytes);
   void FinishFilters();
   void StartDraining();
+  void ContinueFilter();
+  // The filter nearest to the handler, if any.
+  [[nodiscard]] StreamFilter* top_filter() const {
+    return top_ != nullptr ? top_.get() : bottom_.get();
+  }
+  [[nodiscard]] bool FilterHoldsInput() const;
   void End(StreamEnd end);
 
   uv_poll_t poll_;
@@ -174,6 +187,7 @@ class Stream {
   std::unique_ptr<StreamFilter> top_;      // nearest to the handler, where there are two
   StreamFilter* failed_filter_ = nullptr;  // the one that could not encode
   std::unique_ptr<Timer> flush_timer_;
+  std::unique_ptr<Timer> continue_timer_;  // made when a filter keeps input for the first time
 };
 
 }  // namespace bulkhead::io
