@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -54,6 +55,20 @@ class CompressionFilter : public StreamFilter {
   std::vector<uint8_t> held_;  // the rest of what came
   std::string error_;
 };
+
+enum class CompressionSide : uint8_t { kServer, kClient };
+enum class CompressionMethod : uint8_t { kZlib, kZstd };
+
+[[nodiscard]] inline std::unique_ptr<StreamFilter> MakeCompressionFilter(CompressionSide side,
+                                                                         CompressionMethod method,
+                                                                         int level) {
+  return std::make_unique<CompressionFilter>(
+      method == CompressionMethod::kZstd ? wire::CompressionAlgorithm::kZstd
+                                         : wire::CompressionAlgorithm::kZlib,
+      level,
+      side == CompressionSide::kClient ? wire::CompressionCodec::Role::kClient
+                                       : wire::CompressionCodec::Role::kServer);
+}
 
 }  // namespace bulkhead::io
 

@@ -39,10 +39,17 @@ class TlsFilter : public StreamFilter {
   using EstablishedCallback = std::function<void()>;
 
   [[nodiscard]] static std::unique_ptr<TlsFilter> MakeServer(const TlsContext& context);
+  [[nodiscard]] static std::unique_ptr<TlsFilter> MakeServer(const TlsContext::Ptr& context) {
+    return MakeServer(*context);
+  }
   // The context need not outlive the filter. `host`: the name or numeric address that the user
   // asked for; sent as SNI if it is a name, and checked if the context says so.
   [[nodiscard]] static std::unique_ptr<TlsFilter> MakeClient(const TlsContext& context,
                                                              std::string_view host);
+  [[nodiscard]] static std::unique_ptr<TlsFilter> MakeClient(const TlsContext::Ptr& context,
+                                                             std::string_view host) {
+    return MakeClient(*context, host);
+  }
   ~TlsFilter() override;
 
   void set_on_established(EstablishedCallback callback) { on_established_ = std::move(callback); }
