@@ -37,7 +37,7 @@ def main() -> int:
     artifacts = ROOT / 'build/test-results/fuzz'
     artifacts.mkdir(parents=True, exist_ok=True)
     together = min(os.cpu_count() or 1, len(programs))
-    each = max(2, options.seconds * together // len(programs))
+    each = max(2, options.seconds // len(programs))
     bad = 0
     with concurrent.futures.ThreadPoolExecutor(together) as pool:
         for name, code, output in pool.map(lambda p: run(p, each, artifacts), programs):

@@ -46,7 +46,7 @@ class Server:
 
     def __init__(self, name: str, settings: list[str] = ()):
         self.name, self.settings = name, list(settings)
-        self.folder = paths.run_folder() / name
+        self.folder = paths.run_folder() / f'{self.kind}.{name}'
         self.port, self.host = free_port(), '127.0.0.1'
         # Unix socket paths end at 107 bytes, so they stay out of deep temporary folders.
         self.socket = str(self.folder / 's')

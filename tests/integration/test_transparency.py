@@ -1,0 +1,117 @@
+"""The same statements directly and through the router: every packet of every answer is the same.
+
+What must differ is masked in the corpus, and nothing else: statement ids (the router's own), COM_STATISTICS' figures.
+"""
+import os
+
+import pytest
+
+import corpus_binary
+import corpus_sql
+import rawclient as rc
+import steps
+from router import configuration, set_every_user, tls_settings
+from servers import APP_PASSWORD
+
+SCENARIOS = {
+    'column types': corpus_sql.column_types(), 'errors': corpus_sql.ERRORS, 'warnings': corpus_sql.WARNINGS, 'results': corpus_sql.RESULTS,
+    'multi': corpus_sql.MULTI, 'transactions': corpus_sql.TRANSACTIONS, 'state': corpus_sql.STATE, 'parameters': corpus_binary.every_parameter(),
+    'prepared': corpus_binary.PREPARED, 'cursors': corpus_binary.CURSORS, 'big': corpus_binary.BIG, 'infile': corpus_binary.INFILE,
+    'charsets': corpus_binary.charsets(), 'commands': corpus_binary.COMMANDS, 'change user refused': corpus_binary.CHANGE_USER_REFUSED, 'quit': corpus_binary.QUIT,
+}
+DATABASE = 'tenant_acme'
+# Capabilities beyond the base that clients have, by name: MariaDB Connector/C's, MySQL 9's.
+EXTRA = {'': 0, 'mariadb': rc.SESSION_TRACK | rc.MARIADB_PROGRESS | rc.MARIADB_BULK | rc.MARIADB_EXT_METADATA | rc.MARIADB_CACHE_METADATA,
+         'mysql': rc.SESSION_TRACK | rc.QUERY_ATTRIBUTES | rc.OPTIONAL_METADATA, 'track': rc.SESSION_TRACK, 'found': rc.FOUND_ROWS,
+         'old': 0}
+
+# (server, transport, DEPRECATE_EOF, extra capabilities, pooling): the fast selection, the rest is marked below.
+FAST = [('mariadb', 'plain', True, '', 'transaction'), ('mariadb', 'plain', False, '', 'session')]
+NORMAL = [('mariadb', 'plain', False, '', 'transaction'), ('mariadb', 'plain', True, 'mariadb', 'transaction'), ('mariadb', 'tls', True, 'track', 'transaction'), ('mariadb', 'zlib', True, 'found', 'transaction'),
+          ('mysql', 'plain', True, 'mysql', 'transaction'), ('mysql', 'plain', False, '', 'session'), ('mysql', 'zstd', True, 'track', 'transaction')]
+ALL = [(kind, transport, eof, extra, pooling) for kind in ('mariadb', 'mysql')
+       for transport in (('plain', 'tls', 'zlib', 'tls+zlib') if kind == 'mariadb' else ('plain', 'tls', 'zlib', 'zstd', 'tls+zstd'))
+       for eof in (True, False) for extra in ('', kind) for pooling in ('transaction', 'session')]
+
+
+def combinations():
+    for combination in FAST:
+        yield pytest.param(*combination, id='-'.join(map(str, combination)))
+    for combination in NORMAL:
+        yield pytest.param(*combination, id='-'.join(map(str, combination)), marks=pytest.mark.slow)
+    for combination in ALL:
+        if combination not in FAST and combination not in NORMAL:
+            yield pytest.param(*combination, id='-'.join(map(str, combination)), marks=[pytest.mark.full])
+
+
+@pytest.fixture(scope='module')
+def routed(fleet, module_routers):
+    """(server kind, pooling) -> a router in front of that server; started when first asked for."""
+    running = {}
+
+    def get(kind: str, pooling: str):
+        if (kind, pooling) not in running:
+            config = configuration({'acme': fleet(kind)}, family=kind)
+            config['listen']['tls'] = tls_settings()
+            running[kind, pooling] = module_routers(set_every_user(config, pooling=pooling))
+        return running[kind, pooling]
+    return get
+
+
+def options(transport: str, eof: bool, extra: str) -> dict:
+    capabilities = rc.BASE | (rc.DEPRECATE_EOF if eof else 0) | EXTRA[extra]
+    compress = next((name for name in ('zlib', 'zstd') if name in transport), None)
+    return {'capabilities': capabilities, 'tls': 'tls' in transport, 'compress': compress}
+
+
+def play(server, target, scenario: list, login: dict) -> list:
+    server.execute(f'DROP DATABASE IF EXISTS {DATABASE}', f'CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4')
+    connection = rc.connect(target, 'app', APP_PASSWORD, DATABASE, **login)
+    try:
+        return steps.run(connection, scenario, server.kind)
+    finally:
+        connection.close()
+
+
+_direct: dict = {}
+
+
+def show(packets) -> str:
+    return '\n      '.join(str(packet)[:400] for packet in packets[:40])
+
+
+def differences(direct: list, routed: list) -> list[str]:
+    found = []
+    for (label, expected), (_, got) in zip(direct, routed):
+        if expected == got:
+            continue
+        at = next((i for i, (a, b) in enumerate(zip(expected, got)) if a != b), min(len(expected), len(got)))
+        found.append(f'{label}\n  packet {at} of {len(expected)} direct, {len(got)} routed\n'
+                     f'    direct: {show(expected[at:at + 2])}\n    routed: {show(got[at:at + 2])}')
+    if len(direct) != len(routed):
+        found.append(f'{len(direct)} answers directly, {len(routed)} through the router')
+    return found
+
+
+@pytest.mark.parametrize('scenario', SCENARIOS)
+@pytest.mark.parametrize('kind, transport, eof, extra, pooling', combinations())
+def test_same_answers(fleet, routed, kind, transport, eof, extra, pooling, scenario):
+    server, login = fleet(kind), options(transport, eof, extra)
+    key = (kind, transport, eof, extra, scenario)
+    if key not in _direct:
+        _direct[key] = play(server, server, SCENARIOS[scenario], login)
+    direct = _direct[key]
+    found = differences(direct, play(server, routed(kind, pooling), SCENARIOS[scenario], login))
+    shown = int(os.environ.get('BULKHEAD_SHOWN', '8'))
+    assert not found, f'{len(found)} of {len(direct)} answers differ:\n' + '\n'.join(found[:shown])
+
+
+@pytest.mark.parametrize('kind', ['mariadb', pytest.param('mysql', marks=pytest.mark.slow)])
+def test_corpus_is_repeatable(fleet, kind):
+    """Directly twice: what differs here is the corpus' fault, not the router's."""
+    server, login = fleet(kind), options('plain', True, '')
+    for name, scenario in SCENARIOS.items():
+        first, second = play(server, server, scenario, login), play(server, server, scenario, login)
+        found = differences(first, second)
+        assert not found, f'{name}: ' + '\n'.join(found[:5])
+        assert len(first) > 1
