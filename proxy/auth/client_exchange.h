@@ -21,7 +21,7 @@ struct ClientExchangeOptions {
   bool is_tls = false;
   bool is_unix_socket = false;
   bool allow_public_key_request = false;  // take the server's RSA key as it comes, without TLS
-  std::string public_key_pem;         // the server's RSA key, if it is known: never asked for then
+  std::string public_key_pem{};       // the server's RSA key, if it is known: never asked for then
   bool allow_clear_password = false;  // mysql_clear_password; over TLS only in any case
 };
 
