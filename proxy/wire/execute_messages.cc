@@ -10,8 +10,10 @@ constexpr uint8_t kUnsignedFlag = 0x80;
 
 bool Named(Capabilities capabilities) { return (capabilities & kClientQueryAttributes) != 0; }
 
-bool CountOnWire(Capabilities capabilities, uint8_t flags) {
-  return Named(capabilities) && (flags & kParameterCountAvailable) != 0;
+// With the capability, a statement with placeholders has the count whatever its flags say.
+bool CountOnWire(Capabilities capabilities, uint8_t flags, size_t prepared_parameters) {
+  return Named(capabilities) &&
+         (prepared_parameters != 0 || (flags & kParameterCountAvailable) != 0);
 }
 
 ParameterType ReadType(Capabilities capabilities, ByteReader* reader) {
@@ -101,7 +103,7 @@ DecodeError ReadParameterBlock(Capabilities capabilities, size_t count, ByteRead
   const std::span<const uint8_t> bitmap = reader->ReadBytes((count + 7) / 8);
   const uint8_t types_bound = reader->ReadU8();
   if (!reader->ok()) return DecodeError::kTruncated;
-  if (types_bound != 1) return DecodeError::kMalformed;
+  if (types_bound == 0) return DecodeError::kMalformed;
   ByteReader types = *reader;
   SkipTypes(capabilities, count, reader);
   if (!reader->ok()) return DecodeError::kTruncated;
@@ -127,7 +129,8 @@ DecodeError DecodeStatementExecute(std::span<const uint8_t> payload, Capabilitie
   out->flags = reader.ReadU8();
   out->iteration_count = reader.ReadU32();
   uint64_t count = prepared_parameters;
-  if (CountOnWire(capabilities, out->flags)) {
+  out->has_count = CountOnWire(capabilities, out->flags, prepared_parameters);
+  if (out->has_count) {
     count = reader.ReadLenencInt();
     if (reader.ok() && count < prepared_parameters) return DecodeError::kMalformed;
   }
@@ -137,9 +140,7 @@ DecodeError DecodeStatementExecute(std::span<const uint8_t> payload, Capabilitie
   if (count != 0) {
     out->null_bitmap = {reader.offset(), static_cast<size_t>((count + 7) / 8)};
     reader.Skip(out->null_bitmap.size);
-    const uint8_t types_bound = reader.ReadU8();
-    if (types_bound > 1) return DecodeError::kMalformed;
-    out->types_bound = types_bound == 1;
+    out->types_bound = reader.ReadU8() != 0;
     if (out->types_bound) out->types = SkipTypes(capabilities, out->parameter_count, &reader);
   }
   out->values = {reader.offset(), reader.remaining()};
@@ -202,13 +203,13 @@ DecodeError DecodeParameters(std::span<const uint8_t> payload, const StatementEx
 }
 
 void RebuildStatementExecute(std::span<const uint8_t> payload, const StatementExecute& execute,
-                             Capabilities capabilities, uint32_t statement_id,
-                             std::span<const uint8_t> types, ByteWriter* writer) {
+                             uint32_t statement_id, std::span<const uint8_t> types,
+                             ByteWriter* writer) {
   writer->WriteU8(static_cast<uint8_t>(Command::kStmtExecute));
   writer->WriteU32(statement_id);
   writer->WriteU8(execute.flags);
   writer->WriteU32(execute.iteration_count);
-  if (CountOnWire(capabilities, execute.flags)) writer->WriteLenencInt(execute.parameter_count);
+  if (execute.has_count) writer->WriteLenencInt(execute.parameter_count);
   if (execute.parameter_count != 0) {
     if (execute.types_bound) types = execute.types.Of(payload);
     writer->WriteBytes(execute.null_bitmap.Of(payload));

@@ -8,10 +8,10 @@
 // Limits: at most kMaxParameters.
 // Errors: DecodeError.
 // Sources: dev.mysql.com page_protocol_com_stmt_execute, page_protocol_binary_resultset (values);
-// MariaDB "COM_STMT_EXECUTE", "COM_STMT_BULK_EXECUTE"; where page and server may be read in two
-// ways (parameter count and names), MySQL's sql/protocol_classic.cc and MySQL Router's
-// classic_protocol_codec_message.h: the count is there with CLIENT_QUERY_ATTRIBUTES and the flag
-// PARAMETER_COUNT_AVAILABLE, the names with the capability alone.
+// MariaDB "COM_STMT_EXECUTE", "COM_STMT_BULK_EXECUTE". With CLIENT_QUERY_ATTRIBUTES a statement
+// that has placeholders carries the count and names also without the flag
+// PARAMETER_COUNT_AVAILABLE, as MySQL's page says (tried with MySQL 9.7; MySQL Router's codec reads
+// it otherwise).
 #ifndef BULKHEAD_PROXY_WIRE_EXECUTE_MESSAGES_H_
 #define BULKHEAD_PROXY_WIRE_EXECUTE_MESSAGES_H_
 
@@ -73,6 +73,7 @@ struct StatementExecute {
   uint32_t statement_id = 0;
   uint8_t flags = 0;
   uint32_t iteration_count = 1;
+  bool has_count = false;      // the packet holds the number of parameters
   size_t parameter_count = 0;  // placeholders and attributes together
   ByteRange null_bitmap;       // empty when there are no parameters
   bool types_bound = false;    // the packet has types of its own
@@ -108,8 +109,8 @@ void PatchStatementId(std::span<uint8_t> payload, uint32_t statement_id);
 // The same execute with another statement id, and with these types where it has none of its own.
 // `types` is a type section as it came in an earlier packet of the same capabilities; empty: none.
 void RebuildStatementExecute(std::span<const uint8_t> payload, const StatementExecute& execute,
-                             Capabilities capabilities, uint32_t statement_id,
-                             std::span<const uint8_t> types, ByteWriter* writer);
+                             uint32_t statement_id, std::span<const uint8_t> types,
+                             ByteWriter* writer);
 
 struct BulkExecute {
   uint32_t statement_id = 0;
