@@ -68,7 +68,9 @@ CURSORS = SETUP + many(
     'CREATE TABLE big (i INT PRIMARY KEY, s VARCHAR(200))',
     "INSERT INTO big WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 300) SELECT i, REPEAT('c', i MOD 200) FROM n") + [
     prepare('c', 'SELECT i, s FROM big ORDER BY i'), execute('c', cursor=1), fetch('c', 1), fetch('c', 10), fetch('c', 100), q('SELECT 1'), fetch('c', 1000), fetch('c', 1),
-    execute('c', cursor=1), fetch('c', 5), reset_statement('c'), fetch('c', 5), execute('c', cursor=1), fetch('c', 5), execute('c', cursor=1), fetch('c', 3), execute('c'),
+    execute('c', cursor=1), fetch('c', 5), reset_statement('c'), fetch('c', 5), execute('c', cursor=1), fetch('c', 5), execute('c', cursor=1), fetch('c', 3),
+    # MySQL 9.7 answers this one with metadata and no rows and no end of them; its own client resets first.
+    execute('c', only='mariadb'), reset_statement('c'),
     prepare('d', 'SELECT i FROM big WHERE i > ? ORDER BY i'), execute('d', p('long', 290), cursor=1), execute('c', cursor=1), fetch('d', 4), fetch('c', 2), fetch('d', 100), fetch('c', 2),
     close_statement('c'), close_statement('d'), prepare('e', 'SELECT i FROM big WHERE i < 0'), execute('e', cursor=1), fetch('e', 1), close_statement('e'),
     prepare('u', "UPDATE big SET s = '' WHERE i = 1"), execute('u', cursor=1), close_statement('u'), prepare('f', 'SELECT * FROM big, nowhere'),

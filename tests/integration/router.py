@@ -17,14 +17,21 @@ from servers import APP_PASSWORD, Server
 _count = 0
 
 
-def configuration(tenants: dict[str, Server], users: list[dict] | None = None, **changes) -> dict:
-    """One shard per server, each tenant on its server's shard. `changes` replace or (as dicts) extend top-level keys."""
+def configuration(tenants: dict[str, Server], users: list[dict] | None = None, family: str | None = None, tls=False,
+                  **changes) -> dict:
+    """One shard per server, each tenant on its server's shard. `changes` replace or (as dicts) extend top-level keys.
+
+    family: what the greeting says; the first server's own if left out. tls: clients may use it.
+    """
+    first = next(iter(tenants.values()))
     names: dict[int, str] = {}
     for server in tenants.values():
         names.setdefault(id(server), f'{len(names) + 1}')
     unique = {names[id(s)]: s for s in tenants.values()}
     config = {
-        'listen': {'mysql': [f'127.0.0.1:{free_port()}'], 'http': f'127.0.0.1:{free_port()}'},
+        'listen': {'mysql': [{'address': f'127.0.0.1:{free_port()}', 'family': family or first.kind,
+                              'version': first.execute('SELECT VERSION()')[0][0]}],
+                   'http': f'127.0.0.1:{free_port()}'},
         'workers': 2,
         'users': users if users is not None else [{'name': 'app', 'password': APP_PASSWORD}],
         'tenancy': {'username_pattern': '{user}@{tenant}', 'database_pattern': 'tenant_{tenant}', 'unassigned': 'reject'},
@@ -34,6 +41,8 @@ def configuration(tenants: dict[str, Server], users: list[dict] | None = None, *
             'tenants': [{'name': t, 'shard': f's{names[id(s)]}'} for t, s in tenants.items()],
         },
     }
+    if tls:
+        config['client_tls'] = tls_settings()
     for key, value in changes.items():
         if isinstance(value, dict) and isinstance(config.get(key), dict):
             config[key] = {**config[key], **value}
@@ -51,7 +60,7 @@ def set_every_user(config: dict, **keys) -> dict:
 
 
 def tls_settings() -> dict:
-    """The `tls` of a listener: the run's own certificate."""
+    """Clients may use TLS, with the run's own certificate."""
     made = certificates.make(paths.run_folder() / 'tls')
     return {'mode': 'preferred', 'cert': str(made['cert']), 'key': str(made['key'])}
 
@@ -74,7 +83,8 @@ class Router:
 
     @property
     def port(self) -> int:
-        return int(self.config['listen']['mysql'][0].rsplit(':', 1)[1])
+        first = self.config['listen']['mysql'][0]
+        return int((first if isinstance(first, str) else first['address']).rsplit(':', 1)[1])
 
     @property
     def http_port(self) -> int:

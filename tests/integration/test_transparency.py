@@ -10,7 +10,7 @@ import corpus_binary
 import corpus_sql
 import rawclient as rc
 import steps
-from router import configuration, set_every_user, tls_settings
+from router import configuration, set_every_user
 from servers import APP_PASSWORD
 
 SCENARIOS = {
@@ -51,8 +51,7 @@ def routed(fleet, module_routers):
 
     def get(kind: str, pooling: str):
         if (kind, pooling) not in running:
-            config = configuration({'acme': fleet(kind)}, family=kind)
-            config['listen']['tls'] = tls_settings()
+            config = configuration({'acme': fleet(kind)}, tls=True)
             running[kind, pooling] = module_routers(set_every_user(config, pooling=pooling))
         return running[kind, pooling]
     return get
