@@ -143,10 +143,7 @@ void Stream::OnPoll(uv_poll_t* handle, int status, int events) {
     // the true one, behind what arrived before it.
     stream->polled_events_ = 0;
     if (!stream->reading_) {
-      int error = stream->write_error_;
-      socklen_t length = sizeof error;
-      if (error == 0) (void)getsockopt(stream->fd_, SOL_SOCKET, SO_ERROR, &error, &length);
-      stream->End({StreamEnd::Kind::kSocketError, error, {}});
+      stream->OnErrorWhilePaused();
       return;
     }
     events = UV_READABLE;
@@ -154,6 +151,19 @@ void Stream::OnPoll(uv_poll_t* handle, int status, int events) {
   if ((events & UV_WRITABLE) != 0) stream->OnSocketWritable();
   if (!stream->closed_ && (events & UV_READABLE) != 0) stream->OnReadable();
   if (status < 0) stream->UpdatePoll();
+}
+
+void Stream::OnErrorWhilePaused() {
+  if (pending() == 0 && write_error_ == 0) {
+    // What arrived before the error may still be read, and then the error is told.
+    unread_waits_ = true;
+    UpdatePoll();
+    return;
+  }
+  int error = write_error_;
+  socklen_t length = sizeof error;
+  if (error == 0) (void)getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length);
+  End({StreamEnd::Kind::kSocketError, error, {}});
 }
 
 void Stream::FinishConnect() {

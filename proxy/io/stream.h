@@ -146,6 +146,7 @@ class Stream {
   static void OnPoll(uv_poll_t* handle, int status, int events);
   void OnReadable();
   void OnSocketWritable();
+  void OnErrorWhilePaused();
   void FinishConnect();
   void UpdatePoll();
   void WriteToSocket(std::span<const uint8_t> bytes);
