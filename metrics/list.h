@@ -155,7 +155,7 @@ inline constexpr std::array<Definition, static_cast<size_t>(Metric::kCount)> kDe
      "Bytes received from and sent to clients, as on the wire.",
      "by the worker, at each read and write"},
     {Metric::kPinnedSessions, "bulkhead_pinned_sessions", Type::kGauge, "reason",
-     "Sessions that keep their backend connection for a reason other than a transaction.",
+     "Sessions that must keep their backend connection, by reason; one session may have several.",
      "by the worker, when a session is pinned and unpinned"},
     {Metric::kStatements, "bulkhead_statements_total", Type::kCounter, "shard,kind,outcome",
      "Statements by how they ended; shard is empty where none was known.",

@@ -20,18 +20,15 @@
 namespace bulkhead::http {
 namespace {
 
-// The address as civetweb wants it; nothing where it is no numeric loopback address.
-std::optional<std::string> LoopbackHost(const std::string& host) {
+// The numeric address; nothing where it is no loopback address. Debian's civetweb is built without
+// IPv6.
+std::optional<std::string> LoopbackAddress(const std::string& host) {
+  if (host == "localhost") return "127.0.0.1";
   in_addr v4{};
-  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) {
-    if ((ntohl(v4.s_addr) >> 24) != 127) return std::nullopt;
-    return host;
+  if (inet_pton(AF_INET, host.c_str(), &v4) != 1 || (ntohl(v4.s_addr) >> 24) != 127) {
+    return std::nullopt;
   }
-  in6_addr v6{};
-  if (inet_pton(AF_INET6, host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6)) {
-    return absl::StrCat("[", host, "]");
-  }
-  return std::nullopt;
+  return host;
 }
 
 void Send(mg_connection* connection, const Response& response, bool with_body,
@@ -75,18 +72,13 @@ int OnLogMessage(const mg_connection*, const char* message) {
 
 // Opens a connection and closes it again.
 void Knock(const std::string& host, uint16_t port) {
-  sockaddr_in v4{};
-  sockaddr_in6 v6{};
-  v4.sin_family = AF_INET;
-  v4.sin_port = v6.sin6_port = htons(port);
-  v6.sin6_family = AF_INET6;
-  const bool is_v4 = inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1;
-  if (!is_v4 && inet_pton(AF_INET6, host.c_str(), &v6.sin6_addr) != 1) return;
-  const auto* const address =
-      is_v4 ? reinterpret_cast<const sockaddr*>(&v4) : reinterpret_cast<const sockaddr*>(&v6);
-  const int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  if (inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) return;
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return;
-  (void)connect(fd, address, is_v4 ? sizeof(v4) : sizeof(v6));
+  (void)connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   close(fd);
 }
 
@@ -143,10 +135,10 @@ HttpServer::~HttpServer() = default;
 uint16_t HttpServer::port() const { return impl_->port; }
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const Options& options, Pages pages) {
-  const std::optional<std::string> host = LoopbackHost(options.host);
+  const std::optional<std::string> host = LoopbackAddress(options.host);
   if (!host.has_value()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("http: ", options.host, " is not a loopback address"));
+        absl::StrCat("http: ", options.host, " is not an IPv4 loopback address"));
   }
   auto impl = std::make_unique<Impl>();
   impl->pages = std::move(pages);
@@ -180,7 +172,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const Options& opt
   }
   mg_server_port bound{};
   const int count = mg_get_server_ports(impl->context, 1, &bound);
-  impl->host = options.host;
+  impl->host = *host;
   impl->port = static_cast<uint16_t>(count > 0 ? bound.port : options.port);
   // Not make_unique: the constructor is private.
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));

@@ -37,7 +37,8 @@ using Pages = std::map<std::string, Page, std::less<>>;
 class HttpServer {
  public:
   struct Options {
-    // A numeric loopback address: others need TLS and a password, which this server can't do yet.
+    // An IPv4 loopback address or "localhost": others need TLS and a password, which this server
+    // can't do yet.
     std::string host = "127.0.0.1";
     uint16_t port = 9306;  // 0: any free one, see port()
     int threads = 4;

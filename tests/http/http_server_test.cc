@@ -140,12 +140,15 @@ TEST(HttpServerTest, AddressInUseIsSaid) {
 }
 
 TEST(HttpServerTest, OnlyLoopback) {
-  for (const std::string host : {"0.0.0.0", "10.0.0.1", "::", "example.org", ""}) {
+  for (const std::string host : {"0.0.0.0", "10.0.0.1", "::", "::1", "example.org", ""}) {
     const auto server = HttpServer::Start({.host = host, .port = 0}, {});
     ASSERT_FALSE(server.ok()) << host;
     EXPECT_EQ(server.status().code(), absl::StatusCode::kInvalidArgument) << host;
   }
-  EXPECT_TRUE(HttpServer::Start({.host = "127.0.0.2", .port = 0}, {}).ok());
+  for (const std::string host : {"127.0.0.2", "localhost"}) {
+    const auto server = HttpServer::Start({.host = host, .port = 0}, {});
+    EXPECT_TRUE(server.ok()) << host << ": " << server.status();
+  }
 }
 
 TEST(HttpServerTest, StopsAndStartsOnTheSamePort) {
