@@ -1,16 +1,26 @@
 // What the router needs to know of one SQL text before it is sent: kind, transaction control, state
 // it sets, tenant hint.
 //
-// Purpose: `Analyze` reads a statement once, left to right, without building a tree, and says what
-// a router must know to
-//   place it: which session state it sets or may leave behind, whether it can commit, whether it
-//   needs a tenant.
-// Thread: any; pure function of its arguments. No allocation for statements that set nothing and
-// name no schema. Limits: the text is as long as the caller gives (it routes from the first 64 KiB;
-// `truncated` says that more follows). Errors: none. What is not understood is `kOther` with flags
-// that make the caller careful (kUnknownFunction and so on). Sources: MySQL 8.4 reference manual
-// ("Lexical structure", "Statements that cause an implicit commit", "User-defined
-//   variables", "SQL modes"), MariaDB knowledge base (same topics; executable comments /*M! */).
+// Purpose: `Analyze` reads a text once, left to right, without building a tree, and says what a
+//   router must know to place it: which session state it sets or may leave behind, whether it can
+//   commit, whether it needs a tenant.
+// Thread: any; pure functions of their arguments. No allocation for statements that set nothing and
+//   name no schema. Time is linear in the text, whatever it holds.
+// Limits: the text is as long as the caller gives (it routes from the first 64 KiB; `truncated`
+//   says that more follows, and then the flags say what the unseen rest might do).
+// Errors: none. What is not understood is `kOther`, and kOther has kCarefulFlags. What the server
+//   would refuse as a syntax error may be reported as anything: it changes nothing.
+// Not seen from a text: what triggers, views over stored functions and prepared texts do. A caller
+//   that needs "leaves nothing behind" for certain must know its tables.
+// Several statements in one text (kMultiStatement): kind, schema_name, assignments, kill and
+//   prepare fields are the first one's; flags and schemas are of all of them, later_kinds says
+//   which kinds follow. The tenant hint is the first found in or before the first statement; behind
+//   its semicolon only if nothing but comments follows.
+// Sources: MySQL 8.4 and 9 reference manuals ("Lexical structure", "Function name parsing and
+//   resolution", "Statements that cause an implicit commit", "User-defined variables", "SQL
+//   modes", "SET syntax for variable assignment"), MariaDB knowledge base (same topics; "Comment
+//   syntax" for /*M! */), sql/sql_lex.cc, sql/lex.h and sql/item_create.cc of both servers for what
+//   the manuals leave open, and a MariaDB 10.11 for the rest (tests/sql says which).
 #ifndef BULKHEAD_PROXY_SQL_STATEMENT_H_
 #define BULKHEAD_PROXY_SQL_STATEMENT_H_
 
@@ -82,13 +92,21 @@ enum StatementFlag : uint32_t {
   kShowWarningsExactly =
       1u << 24,                // the whole statement is SHOW WARNINGS or SHOW ERRORS without LIMIT
   kHasHintComment = 1u << 25,  // executable or optimizer comment present
+  kReadsSessionStatus =
+      1u << 26,  // what else only the last connection knows: @@last_gtid, SHOW STATUS, SHOW PROFILE
 };
+
+// Set on all that was not understood, and on a text of which a part was not seen.
+inline constexpr uint32_t kCarefulFlags = kReadsUserVariable | kWritesUserVariable |
+                                          kUsesLockFunction | kUnknownFunction | kMultiStatement |
+                                          kImplicitCommit | kReferencesTable;
 
 // One assignment of a SET statement.
 struct Assignment {
   enum class Target : uint8_t {
-    kUserVariable,     // @x
-    kSession,          // x, SESSION x, LOCAL x, @@x, @@session.x, @@local.x
+    kUserVariable,  // @x
+    kSession,  // x, SESSION x, LOCAL x, @@x, @@session.x, @@local.x (a scope word holds for the
+               // bare names behind it too: SET GLOBAL a=1, b=2 sets two globals)
     kNextTransaction,  // @@transaction_isolation / @@tx_read_only without scope, SET TRANSACTION
                        // ...: one shot
     kGlobal,        // GLOBAL x, @@global.x, PERSIST...: affects the server, nothing of the session
@@ -99,9 +117,11 @@ struct Assignment {
     kOther,           // SET PASSWORD, SET ROLE, SET DEFAULT ROLE, SET RESOURCE GROUP, ...
   };
   enum class Value : uint8_t {
-    kString,      // a string literal; `value` is its text as written, quotes included
-    kNumber,      // an integer or decimal literal, sign included
-    kIdentifier,  // a bare word: utf8mb4, ON, TRADITIONAL, READ-COMMITTED ...
+    kString,  // a string, hexadecimal or bit literal as written: quotes, introducer, N, adjacent
+              // strings; DecodeStringLiteral tells which of them it can read
+    kNumber,  // an integer, decimal or float literal, sign included
+    kIdentifier,  // one word: utf8mb4, ON, TRADITIONAL, also `x` and, with ANSI_QUOTES, "x" (quotes
+                  // included). SET TRANSACTION gives READ COMMITTED, READ ONLY and so on as written
     kDefault,     // DEFAULT
     kNull,
     kParameter,   // ? (in a text that is prepared)
@@ -109,8 +129,9 @@ struct Assignment {
   };
   Target target;
   Value value_kind;
-  std::string name;  // lower case, without @ and scope; SET TRANSACTION gives transaction_isolation
-                     // / transaction_read_only
+  std::string name;  // lower case, unquoted, without @ and scope; SET TRANSACTION gives
+                     // transaction_isolation / transaction_read_only; kOther its word: password,
+                     // role, default role, resource group, or nothing if not understood
   std::string_view
       value;  // as written in the text; for a literal of a user variable see DecodeStringLiteral
   std::string_view extra;  // collation of SET NAMES
@@ -120,8 +141,10 @@ struct Assignment {
 struct StatementInfo {
   StatementKind kind = StatementKind::kEmpty;
   uint32_t flags = 0;
-  std::string_view tenant_hint;  // of a comment /* tenant=acme */ anywhere before the statement's
-                                 // first keyword or behind it
+  uint32_t later_kinds = 0;      // of a multi-statement: 1 << kind of each statement but the first
+  std::string_view tenant_hint;  // of a block comment /* tenant=acme */ or one of several key=value
+                                 // pairs, quotes stripped, not URL-decoded; empty: none. Executable
+                                 // and optimizer comments and line comments do not count
   std::string schema_name;       // USE, unquoted
   std::vector<std::string> schemas;  // distinct qualifiers a in a.b that can be schema names (FROM
                                      // a.b, a.b.c), unquoted, at most 16
@@ -142,10 +165,10 @@ struct LexerMode {
   bool ignore_space = false;          // name ( is a function call too
   bool mariadb = true;                // server family: /*M! */ and MariaDB-only functions
   uint32_t server_version = 101100;   // for /*!NNNNN: 5 or 6 digits; 80036, 101100
-  bool multibyte_backslash =
-      false;  // gbk, sjis, big5, gb18030, cp932: a trail byte may be 0x5C or 0x27's neighbours
-  uint8_t charset_id_hint =
-      0;  // kNone; see charset.h for lead-byte tables where multibyte_backslash is set
+  bool oracle = false;  // sql_mode ORACLE: functions need no parentheses, BEGIN opens a block
+  bool multibyte_backslash = false;  // a trail byte of the client's charset may be 0x5C or a letter
+  uint8_t charset_id_hint = 0;  // CharsetLexing of charset.h; SetClientCharset fills both. With
+                                // multibyte_backslash alone, high bytes are not trusted
 };
 
 // Analyzes one COM_QUERY or COM_STMT_PREPARE text. Views in the result point into `text`.
@@ -153,8 +176,8 @@ struct LexerMode {
                                     bool truncated = false);
 
 // Text of a string literal as written in an Assignment (quotes, escapes, doubled quotes, N'..',
-// _utf8'..' , adjacent literals joined). False where it is not a plain literal (introducers other
-// than utf8/utf8mb4/latin1/ascii/binary, hex, bit).
+// _utf8'..' , adjacent literals joined), in the client's charset. False where it is not a plain
+// literal (introducers other than utf8/utf8mb3/utf8mb4/latin1/ascii/binary, hex, bit).
 [[nodiscard]] bool DecodeStringLiteral(std::string_view as_written, const LexerMode& mode,
                                        std::string* out);
 
