@@ -1,12 +1,12 @@
 // The verifier that caching_sha2_password stores. Pure; any thread. Computing or checking one takes
 // milliseconds: not on an event loop.
 //
-//   "$A$" RRR "$" salt(20 bytes) digest(43 characters)     SHA-256 crypt
-//   "$B$" RRR "$" salt(20 bytes) digest(88 characters)     PBKDF2-HMAC-SHA512, 64 bytes in base 64;
-//   MySQL 9.x only
+//   "$A$" RRR "$" salt(20 bytes) digest(43 characters)   SHA-256 crypt
+//   "$B$" RRR "$" salt(20 bytes) digest(88 characters)   PBKDF2-HMAC-SHA512 in base 64; MySQL 9
 //
-// RRR: thousands of rounds, three hexadecimal digits (005 = 5,000). Sources:
-// sql/auth/sha2_password.cc and mysys/crypt_genhash_impl.cc of MySQL 8.0 and 9.x.
+// RRR: thousands of rounds, three hexadecimal digits (005 = 5,000; 00A = 10,000 is MySQL
+// 9.7's default). Sources: sql/auth/sha2_password.cc and mysys/crypt_genhash_impl.cc of MySQL 8.0
+// and 9.x.
 #ifndef BULKHEAD_PROXY_AUTH_CACHING_SHA2_VERIFIER_H_
 #define BULKHEAD_PROXY_AUTH_CACHING_SHA2_VERIFIER_H_
 

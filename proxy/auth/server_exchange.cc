@@ -70,7 +70,7 @@ Plugin ServerExchange::Choose(Plugin offered) const {
     case Credential::Kind::kCachingSha2Verifier:
       return Plugin::kCachingSha2;
     case Credential::Kind::kEd25519Key:
-      return Plugin::kEd25519;
+      return offered == Plugin::kCachingSha2 && IsSecure() ? offered : Plugin::kEd25519;
   }
   return options_.greeting_plugin;
 }

@@ -7,16 +7,21 @@
 // writes those.
 //
 // Which plugin checks which credential:
-//   plaintext       what the client offers: native, caching_sha2, ed25519, clear (TLS); else the
-//   default plugin native verifier native; caching_sha2 with the password itself where the
-//   transport is secure and the client offers
-//                   it (newest MySQL clients have no native plugin); clear (TLS)
-//   "$A$", "$B$"    caching_sha2 (fast once the password has been learned); clear (TLS)
-//   ed25519 key     client_ed25519; clear (TLS)
+// - plaintext: what the client offers of native, caching_sha2, ed25519; else the greeting's;
+// - native verifier: native; caching_sha2 where "full" applies;
+// - "$A$", "$B$": caching_sha2, fast once the password has been learned;
+// - ed25519 key: client_ed25519; caching_sha2 where "full" applies;
+// - each of them: mysql_clear_password over TLS, if the client offers it.
+// "Full" applies where the client offers caching_sha2 and the transport is secure: it is asked for
+// the password itself. MySQL's newest clients have no other plugin, and a password that was shown
+// logs on to backends, which a scramble or a signature may not.
+//
 // One switch of plugins at most. A user who does not exist is to be given a decoy credential by the
-// caller: nothing here tells him apart. Sources: MySQL source documentation, "Authentication
-// Methods" and "Caching_sha2_password Message exchanges"; sql/auth/sql_authentication.cc and
-// sql/auth/sha2_password.cc of MySQL; plugin/auth_ed25519 of MariaDB.
+// caller: nothing here tells him apart.
+//
+// Sources: MySQL source documentation, "Authentication Methods" and "Caching_sha2_password Message
+// exchanges"; sql/auth/sql_authentication.cc and sql/auth/sha2_password.cc of MySQL;
+// plugin/auth_ed25519 of MariaDB.
 #ifndef BULKHEAD_PROXY_AUTH_SERVER_EXCHANGE_H_
 #define BULKHEAD_PROXY_AUTH_SERVER_EXCHANGE_H_
 
