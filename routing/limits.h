@@ -28,7 +28,7 @@ class ConnectionBudget {
   [[nodiscard]] bool Give();
 
   // Requests that wait for a connection anywhere in the process.
-  void AddWaiting() { waiting_.fetch_add(1, std::memory_order_relaxed); }
+  void AddWaiting();
   void RemoveWaiting();
   // More requests wait than are free: an idle connection should be retired for them.
   bool wanted() const;

@@ -2,13 +2,13 @@
 //
 // A persistent map: a copy is one pointer and shares everything; a change copies the path to one
 // page (a few hundred bytes) and nothing else, so that a snapshot may be published per change.
-// Structure: a 16-way trie over a 64-bit hash whose leaves are pages of packed entries
+// Structure: a 32-way trie over a 64-bit hash whose leaves are pages of packed entries
 // (docs/decisions/tenant-directory.md says why).
 //
 // Thread: a TenantDirectory object belongs to one thread at a time, but copies that share pages may
 // be read and dropped on any threads (counts are atomic, shared pages are never written). Names are
-// bytes, compared exactly. Limits: kMaxTenantName, kMaxPhysicalName. Cost: lookup without
-// allocation; views in a record live as long as this object or a copy of it.
+// bytes, compared exactly. Limits: kMaxEntryText bytes each; tenants: kMaxTenantName. Cost: lookup
+// without allocation; views in a record live as long as this object or a copy of it.
 #ifndef BULKHEAD_ROUTING_TENANT_DIRECTORY_H_
 #define BULKHEAD_ROUTING_TENANT_DIRECTORY_H_
 
@@ -24,8 +24,9 @@
 namespace bulkhead::routing {
 
 inline constexpr size_t kMaxTenantName = 128;  // bytes
-inline constexpr size_t kMaxPhysicalName =
-    64 * 4;  // bytes: 64 characters of utf8mb4, a server's limit; 255 at most here
+// What an entry can hold of a key and of a physical schema name, in bytes. (A server's names have
+// 64 characters.)
+inline constexpr size_t kMaxEntryText = 255;
 
 // Fixed for ever, since slots depend on it: FNV-1a, 64 bits, over the name's bytes, then
 // MurmurHash3's 64-bit finaliser. Slot = the top 12 bits. (FNV: offset basis 14695981039346656037,
@@ -38,10 +39,10 @@ uint64_t StableTenantHash(std::string_view name);
 std::string_view TenantNameProblem(std::string_view name);
 
 struct TenantRecord {
-  ShardId shard;
-  std::optional<Pooling> pooling;      // absent: the user's
-  std::optional<HoldPolicy> hold;      // absent: the shard's
-  std::string_view physical_database;  // empty: by the pattern
+  ShardId shard{};
+  std::optional<Pooling> pooling{};      // absent: the user's
+  std::optional<HoldPolicy> hold{};      // absent: the shard's
+  std::string_view physical_database{};  // empty: by the pattern
 };
 
 class TenantDirectory {
@@ -58,8 +59,9 @@ class TenantDirectory {
   }
   std::optional<TenantRecord> Find(std::string_view name, uint64_t hash) const;
 
-  // Adds or replaces; true if the name is new. Requires 1 <= name.size() <= kMaxTenantName and
-  // physical_database.size() <= 255. Pages that nobody else shares are replaced, not kept.
+  // Adds or replaces; true if the name is new. Requires 1 <= name.size() <= kMaxEntryText and
+  // physical_database.size() <= kMaxEntryText. Pages that nobody else shares are replaced, not
+  // kept.
   bool Insert(std::string_view name, const TenantRecord& record);
   // True if it was there.
   bool Erase(std::string_view name);

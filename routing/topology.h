@@ -38,9 +38,9 @@ inline uint16_t SlotOf(std::string_view tenant) { return SlotOfHash(StableTenant
 
 // host:port, [v6]:port, or unix:/path. A name is resolved anew on each connect, not here.
 struct Address {
-  std::string host;         // empty for a Unix socket; no brackets around IPv6
-  uint16_t port = 0;        // 0 for a Unix socket
-  std::string socket_path;  // empty for TCP
+  std::string host{};         // empty for a Unix socket; no brackets around IPv6
+  uint16_t port = 0;          // 0 for a Unix socket
+  std::string socket_path{};  // empty for TCP
 
   bool is_unix() const { return !socket_path.empty(); }
   std::string ToString() const;
@@ -52,11 +52,12 @@ struct Address {
 absl::StatusOr<Address> ParseAddress(std::string_view text, uint16_t default_port = 0);
 
 struct BackendSpec {
-  std::string name;
-  Address address;
+  std::string name{};
+  Address address{};
   ServerFamily family = ServerFamily::kAuto;
-  std::optional<BackendTls> tls;            // absent: the process's default
-  std::optional<uint32_t> max_connections;  // absent: the process's default; of this whole process
+  std::optional<BackendTls> tls{};  // absent: the process's default
+  std::optional<uint32_t>
+      max_connections{};  // absent: the process's default; of this whole process
   friend bool operator==(const BackendSpec&, const BackendSpec&) = default;
 };
 struct Backend : BackendSpec {
@@ -65,19 +66,19 @@ struct Backend : BackendSpec {
 
 // Absent: the process's default. Parsed and kept now, obeyed by the gate.
 struct HoldOverrides {
-  std::optional<HoldPolicy> policy;
-  std::optional<Duration> max_wait;
-  std::optional<Duration> outage_limit;
-  std::optional<uint32_t> max_statements;
-  std::optional<uint64_t> max_bytes;
+  std::optional<HoldPolicy> policy{};
+  std::optional<Duration> max_wait{};
+  std::optional<Duration> outage_limit{};
+  std::optional<uint32_t> max_statements{};
+  std::optional<uint64_t> max_bytes{};
   friend bool operator==(const HoldOverrides&, const HoldOverrides&) = default;
 };
 
 struct ShardSpec {
-  std::string name;
-  std::string primary;  // backend names
-  std::vector<std::string> replicas;
-  HoldOverrides hold;
+  std::string name{};
+  std::string primary{};  // backend names
+  std::vector<std::string> replicas{};
+  HoldOverrides hold{};
 };
 struct Shard {
   ShardId id;
@@ -89,11 +90,11 @@ struct Shard {
 };
 
 struct TenantSpec {
-  std::string name;
-  std::string shard;
-  std::optional<Pooling> pooling;
-  std::optional<HoldPolicy> hold;
-  std::string physical_database;  // empty: by the pattern
+  std::string name{};
+  std::string shard{};
+  std::optional<Pooling> pooling{};
+  std::optional<HoldPolicy> hold{};
+  std::string physical_database{};  // empty: by the pattern
 };
 
 // What becomes of a tenant without an entry of its own.
@@ -140,8 +141,8 @@ class Topology {
   const Shard* FindShard(std::string_view name) const;
   const Backend* FindBackend(std::string_view name) const;
   // In the order of their index. Live ones only.
-  const std::vector<const Shard*>& shards() const { return live_shards_; }
-  const std::vector<const Backend*>& backends() const { return live_backends_; }
+  const std::vector<const Shard*>& shards() const { return tables_->live_shards; }
+  const std::vector<const Backend*>& backends() const { return tables_->live_backends; }
   // A live backend for what needs no tenant (the first shard's primary); invalid id if there is
   // none.
   BackendId any_backend() const;
@@ -153,21 +154,32 @@ class Topology {
 
  private:
   friend class TopologyBuilder;
-  struct Key;  // transparent hashing lives in the .cc
-  Topology() = default;
+  enum class Rest : uint8_t { kReject, kSlots, kShard };  // unassigned_, for the lookup
 
-  // By index; a dropped one keeps its place with its old generation and an empty name. Shared
-  // between snapshots.
-  std::vector<std::shared_ptr<const Shard>> shards_;
-  std::vector<std::shared_ptr<const Backend>> backends_;
-  std::vector<const Shard*> live_shards_;
-  std::vector<const Backend*> live_backends_;
-  absl::flat_hash_map<std::string, uint16_t> shard_index_;
-  absl::flat_hash_map<std::string, uint16_t> backend_index_;
+  template <typename T>
+  struct Slot {
+    std::shared_ptr<const T> object;  // null once dropped
+    uint16_t generation = 0;          // of the object, or of the last one
+  };
+  // Shards and backends: shared between snapshots until one of them changes.
+  struct Tables {
+    std::vector<Slot<Shard>> shards;  // by index
+    std::vector<Slot<Backend>> backends;
+    std::vector<const Shard*> live_shards;
+    std::vector<const Backend*> live_backends;
+    absl::flat_hash_map<std::string, uint16_t> shard_index;
+    absl::flat_hash_map<std::string, uint16_t> backend_index;
+  };
+
+  Topology();
+  bool Fill(ShardId id, TenantOrigin origin, LookupResult* result) const;
+
+  std::shared_ptr<const Tables> tables_;
   TenantDirectory directory_;
-  TenantDirectory physical_overrides_;  // physical name -> tenant name (in physical_database)
+  TenantDirectory overrides_;  // physical schema name -> tenant (in physical_database)
   std::shared_ptr<const SlotTable> slots_;
   Unassigned unassigned_;
+  Rest rest_ = Rest::kReject;
   ShardId default_shard_;
   Epoch version_;
 };
@@ -201,17 +213,19 @@ class TopologyBuilder {
   absl::StatusOr<std::shared_ptr<const Topology>> Build();
 
  private:
-  absl::Status CheckTenant(const TenantSpec& spec, const Shard** shard) const;
   absl::Status ResolveReplicas(std::string_view shard, const std::vector<std::string>& names,
                                BackendId primary, std::vector<BackendId>* out) const;
-  void Put(const TenantSpec& spec, const Shard& shard);
-  void ForgetOverride(std::string_view tenant);
-  Topology::SlotTable& MutableSlots();
-  const Shard* MutableCheck(std::string_view name) const;
-  void Reindex();
+  absl::Status PutTenant(const TenantSpec& spec, bool replace);
+  void ForgetOverride(std::string_view tenant, const TenantRecord& record);
+  // The next version's own tables and slots, copied from the shared ones at the first change.
+  Topology::Tables& tables();
+  Topology::SlotTable& slots();
+  void ReplaceShard(const Shard& shard);
+  Epoch next_version() const { return Epoch{next_.version_.value + 1}; }
 
   Topology next_;
-  bool slots_owned_ = false;
+  Topology::Tables* own_tables_ = nullptr;  // what next_.tables_ points to, if it is ours to change
+  Topology::SlotTable* own_slots_ = nullptr;
 };
 
 }  // namespace bulkhead::routing
