@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "proxy/wire/commands.h"
+
 namespace bulkhead::wire {
 namespace {
 
@@ -305,8 +307,7 @@ CompressionStatus Decompressor::Decompress(std::span<const uint8_t>* input, size
   }
 }
 
-// --- CompressionCodec
-// -----------------------------------------------------------------------------
+// --- CompressionCodec ---
 
 CompressionStatus CompressionCodec::Encode(std::span<const uint8_t> plain, ByteBuffer* out) {
   size_t sent = 0;
@@ -315,7 +316,7 @@ CompressionStatus CompressionCodec::Encode(std::span<const uint8_t> plain, ByteB
   while (sent_frames_.Next(&rest, &piece)) {
     if (!piece.starts_frame) continue;
     uint8_t next_sequence = next_sequence_;
-    const bool goes_on = GoesOn(piece.header.sequence, &next_sequence);
+    const bool goes_on = GoesOn(piece, &next_sequence);
     last_sent_frame_ = piece.header.sequence;
     received_since_sent_ = false;
     sent_since_received_ = true;
@@ -332,21 +333,41 @@ CompressionStatus CompressionCodec::Encode(std::span<const uint8_t> plain, ByteB
   return compressor_.Compress(plain.subspan(sent), &next_sequence_, out);
 }
 
-bool CompressionCodec::GoesOn(uint8_t sequence, uint8_t* next_sequence) const {
-  // A command begins at 0, the response to one at 1.
-  const uint8_t first = role_ == Role::kClient ? 0 : 1;
+bool CompressionCodec::GoesOn(const FrameWalker::Piece& piece, uint8_t* next_sequence) {
+  if (!piece.starts_packet) return true;
+  const uint8_t sequence = piece.header.sequence;
   const bool counts_on = sequence == static_cast<uint8_t>(last_sent_frame_ + 1);
-  if (counts_on && !(received_since_sent_ && sequence == first)) return true;
-  if (role_ == Role::kClient && sequence == first) {
-    *next_sequence = first;
-  } else if (received_since_sent_) {
-    *next_sequence = static_cast<uint8_t>(decompressor_.last_sequence() + 1);
-  } else if (sequence == first) {
-    *next_sequence = first;  // the response to a command that came in together with another one
-  } else {
-    return true;
+  const auto after_received = static_cast<uint8_t>(decompressor_.last_sequence() + 1);
+  switch (role_) {
+    case Role::kClient:
+      // Data of a LOCAL INFILE may wrap around to 0 without being a command.
+      if (sequence == 0 && !(counts_on && !received_since_sent_)) {
+        NoteCommand(piece);
+        *next_sequence = 0;
+        return false;
+      }
+      if (!received_since_sent_) return true;
+      *next_sequence = after_received;
+      return false;
+    case Role::kServer:
+      if (received_since_sent_ && sequence == static_cast<uint8_t>(last_received_number_ + 1)) {
+        *next_sequence = after_received;
+        return false;
+      }
+      // The rest of a response while the next command is here already.
+      if (counts_on || sequence != 1) return true;
+      *next_sequence = 1;  // the response to a command that came in together with another one
+      return false;
   }
-  return false;
+  return true;
+}
+
+void CompressionCodec::NoteCommand(const FrameWalker::Piece& piece) {
+  if (!piece.bytes.empty() && HasNoResponse(piece.bytes[0])) return;
+  const bool behind_another = expects_response_ && !received_since_command_;
+  responses_behind_ = behind_another ? responses_behind_ + 1 : 0;
+  expects_response_ = true;
+  received_since_command_ = false;
 }
 
 CompressionStatus CompressionCodec::Decode(std::span<const uint8_t>* input, size_t output_limit,
@@ -362,20 +383,39 @@ void CompressionCodec::Renumber(std::span<uint8_t> plain) {
   FrameWalker::Piece piece;
   while (received_frames_.Next(&rest, &piece)) {
     if (!piece.starts_frame) continue;
-    const uint8_t sequence = piece.header.sequence;
-    const bool in_order =
-        !sent_since_received_ && sequence == static_cast<uint8_t>(last_received_frame_ + 1);
-    if (!in_order) {
-      const bool command = role_ == Role::kServer && sequence == 0;
-      renumber_by_ = command ? 0 : static_cast<uint8_t>(last_sent_frame_ + 1 - sequence);
-    }
+    last_received_number_ = NumberOf(piece);
+    last_received_frame_ = piece.header.sequence;
     sent_since_received_ = false;
     received_since_sent_ = true;
-    last_received_frame_ = sequence;
+    received_since_command_ = true;
     // The number is the header's last byte: it is in `plain` even where the header was cut.
     const size_t after_header = plain.size() - rest.size() - piece.bytes.size();
-    plain[after_header - 1] = static_cast<uint8_t>(sequence + renumber_by_);
+    plain[after_header - 1] = last_received_number_;
   }
+}
+
+uint8_t CompressionCodec::NumberOf(const FrameWalker::Piece& piece) {
+  const uint8_t sequence = piece.header.sequence;
+  const auto count_on = static_cast<uint8_t>(last_received_number_ + 1);
+  // Connector/C numbers all frames of a long command 0.
+  if (!piece.starts_packet) return count_on;
+  const bool in_order =
+      !sent_since_received_ && sequence == static_cast<uint8_t>(last_received_frame_ + 1);
+  if (in_order) return count_on;
+  switch (role_) {
+    case Role::kServer:
+      if (sequence == 0) return 0;
+      break;
+    case Role::kClient:
+      // A jump is either the next response to commands that were sent together, or MySQL's server
+      // that has flushed between two results and then counts frames from its compressed packets.
+      if (!sent_since_received_ && responses_behind_ > 0) {
+        --responses_behind_;
+        return 1;
+      }
+      break;
+  }
+  return sent_since_received_ ? static_cast<uint8_t>(last_sent_frame_ + 1) : count_on;
 }
 
 void CompressionCodec::Idle() {

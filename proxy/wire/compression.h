@@ -102,9 +102,11 @@ class Decompressor {
 //
 // Servers and clients number frames inside compressed packets by the compressed packets' numbers,
 // and check only the latter. Decode puts in the numbers that an uncompressed peer would have sent,
-// so that those above can check them and pass frames on to an uncompressed connection. Limits: as a
-// client, one command at a time; a frame header that begins a command must be whole in one call of
-// Encode.
+// so that those above can check them and pass frames on to an uncompressed connection.
+//
+// As a client, several commands may be sent before the first response came if all but the last have
+// a short one. Limits: a frame header that begins a command, and the command byte, must be whole in
+// one call of Encode.
 class CompressionCodec {
  public:
   enum class Role : uint8_t { kClient, kServer };  // what we are on this connection
@@ -122,8 +124,11 @@ class CompressionCodec {
  private:
   // Whether a frame that is about to be sent counts on from the one before. If not, *next_sequence
   // is the number of the compressed packet that it begins.
-  [[nodiscard]] bool GoesOn(uint8_t sequence, uint8_t* next_sequence) const;
+  [[nodiscard]] bool GoesOn(const FrameWalker::Piece& piece, uint8_t* next_sequence);
+  void NoteCommand(const FrameWalker::Piece& piece);
   void Renumber(std::span<uint8_t> plain);
+  // The number that a received frame would have in the plain protocol.
+  [[nodiscard]] uint8_t NumberOf(const FrameWalker::Piece& piece);
 
   Compressor compressor_;
   Decompressor decompressor_;
@@ -132,10 +137,14 @@ class CompressionCodec {
   FrameWalker sent_frames_;
   FrameWalker received_frames_;
   uint8_t last_sent_frame_ = 0;
-  uint8_t last_received_frame_ = 0;  // as it came
-  uint8_t renumber_by_ = 0;
+  uint8_t last_received_frame_ = 0;   // as it came
+  uint8_t last_received_number_ = 0;  // as it was passed on
   bool received_since_sent_ = false;
   bool sent_since_received_ = true;
+  // As a client:
+  bool expects_response_ = false;       // a command was sent
+  bool received_since_command_ = true;  // ... and something came since
+  uint32_t responses_behind_ = 0;       // to commands sent before the first response came
 };
 
 }  // namespace bulkhead::wire
