@@ -19,6 +19,7 @@ struct Account {
   std::string password;
   std::string database;
   bool deprecate_eof = true;
+  bool tls = false;
 };
 
 inline std::string Digest(const EVP_MD* type, std::string_view a, std::string_view b = {}) {
@@ -48,11 +49,11 @@ inline std::string Scramble(std::string_view plugin, const std::string& password
 // From the greeting to the first OK. Give it whole packets, send what it gives back.
 class Login {
  public:
-  enum class Result : uint8_t { kContinue, kDone, kFailed };
+  enum class Result : uint8_t { kContinue, kStartTls, kDone, kFailed };
 
   explicit Login(const Account* account) : account_(account) {}
 
-  // `*out` gets the packet to send, if any.
+  // `*out` gets the packet to send, if any. After kStartTls: after_tls() is to be sent next.
   Result OnPacket(std::string_view payload, uint8_t sequence, std::string* out) {
     if (payload.empty()) return Fail("empty packet");
     const auto first = static_cast<uint8_t>(payload[0]);
@@ -74,6 +75,7 @@ class Login {
     if (first == 0x01 && payload.size() >= 2 && payload[1] == 3) return Result::kContinue;
     return Fail("asked for full authentication, which this program doesn't know");
   }
+  [[nodiscard]] const std::string& after_tls() const { return after_tls_; }
   [[nodiscard]] const std::string& error() const { return error_; }
   [[nodiscard]] bool deprecate_eof() const { return deprecate_eof_; }
 
@@ -102,22 +104,21 @@ class Login {
     const uint32_t wanted = kLongPassword | kLongFlag | kProtocol41 | kTransactions |
                             kSecureConnection | kMultiResults | kPsMultiResults | kPluginAuth |
                             (account_->database.empty() ? 0u : kConnectWithDb) |
-                            (account_->deprecate_eof ? kDeprecateEof : 0u);
+                            (account_->deprecate_eof ? kDeprecateEof : 0u) |
+                            (account_->tls ? kSsl : 0u);
+    if (account_->tls && (server & kSsl) == 0) return Fail("the server has no TLS");
     const uint32_t agreed = wanted & server;
     deprecate_eof_ = (agreed & kDeprecateEof) != 0;
     const std::string scramble = Scramble(plugin_, account_->password, nonce_);
-    Payload response = Payload()
-                           .Int(agreed, 4)
-                           .Int(1 << 24, 4)
-                           .Int(45, 1)
-                           .Bytes(std::string(23, '\0'))
-                           .Bytes(account_->user)
-                           .Zero()
-                           .LengthEncoded(scramble);
+    const Payload head =
+        Payload().Int(agreed, 4).Int(1 << 24, 4).Int(45, 1).Bytes(std::string(23, '\0'));
+    if (account_->tls) AppendPacket(out, &next, head);
+    Payload response = head;
+    response.Bytes(account_->user).Zero().LengthEncoded(scramble);
     if ((agreed & kConnectWithDb) != 0) response.Bytes(account_->database).Zero();
     if ((agreed & kPluginAuth) != 0) response.Bytes(plugin_).Zero();
-    AppendPacket(out, &next, response);
-    return Result::kContinue;
+    AppendPacket(account_->tls ? &after_tls_ : out, &next, response);
+    return account_->tls ? Result::kStartTls : Result::kContinue;
   }
 
   const Account* account_;
@@ -125,6 +126,7 @@ class Login {
   bool deprecate_eof_ = false;
   std::string plugin_ = "mysql_native_password";
   std::string nonce_;
+  std::string after_tls_;
   std::string error_;
 };
 

@@ -26,6 +26,7 @@
 #include "tests/bench/client_protocol.h"
 #include "tests/bench/latency.h"
 #include "tests/bench/support.h"
+#include "tests/bench/transport.h"
 
 namespace bulkhead::bench {
 namespace {
@@ -34,7 +35,7 @@ constexpr std::string_view kUsage =
     "bench_load --mode query|rows|prepared|transaction|connect|idle\n"
     "           (--port N [--host A] | --unix PATH) [--user U] [--password P] [--database D]\n"
     "           [--connections N] [--idle N] [--seconds S] [--warmup S] [--rate R] [--rows N]\n"
-    "           [--query TEXT] [--no-deprecate-eof] [--watch NAME=PID,...] [--json]\n";
+    "           [--query TEXT] [--no-deprecate-eof] [--tls] [--watch NAME=PID,...] [--json]\n";
 
 constexpr int kOpeningAtOnce = 64;
 constexpr uint64_t kSecond = 1'000'000'000;
@@ -121,8 +122,8 @@ std::string Command(uint8_t code, std::string_view text) {
 }
 
 struct Client {
-  enum class State : uint8_t { kClosed, kLogin, kSetUp, kFree, kBusy };
-  int fd = -1;
+  enum class State : uint8_t { kClosed, kTls, kLogin, kSetUp, kFree, kBusy };
+  Transport transport;
   State state = State::kClosed;
   bool holds = false;  // one of the idle kind
   size_t step = 0;     // of the script
@@ -193,25 +194,25 @@ class Load {
         Open(clients_[opened++].get());
       }
       Poll(1000);
+      errno = 0;
       if (errors_ > 0) Die("opening connections: " + first_error_);
     }
   }
 
   void Open(Client* client) {
-    client->fd = Connect(options_.address);
-    if (client->fd < 0) Die("connect");
+    client->transport.Adopt(Connect(options_.address));
+    if (client->transport.fd() < 0) Die("connect");
     client->state = Client::State::kLogin;
     client->login = std::make_unique<Login>(&options_.account);
     client->login_in.clear();
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.ptr = client;
-    epoll_ctl(epoll_, EPOLL_CTL_ADD, client->fd, &event);
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, client->transport.fd(), &event);
   }
 
   void Close(Client* client) {
-    close(client->fd);
-    client->fd = -1;
+    client->transport.Close();
     client->state = Client::State::kClosed;
   }
 
@@ -339,14 +340,15 @@ class Load {
       if (client == nullptr) {
         char byte = 0;
         if (read(STDIN_FILENO, &byte, 1) <= 0) stdin_ended_ = true;
-      } else if (client->fd >= 0) {
+      } else if (client->transport.fd() >= 0) {
         OnReadable(client);
       }
     }
   }
 
   void OnReadable(Client* client) {
-    const ssize_t size = recv(client->fd, buffer_.data(), buffer_.size(), 0);
+    if (client->state == Client::State::kTls) return OnTlsHandshake(client);
+    const ssize_t size = client->transport.Receive(buffer_);
     if (size < 0 && errno == EAGAIN) return;
     if (size <= 0) return OnLost(client, size == 0 ? "connection closed" : strerror(errno));
     std::string_view bytes(buffer_.data(), static_cast<size_t>(size));
@@ -370,16 +372,28 @@ class Load {
           std::string_view(client->login_in).substr(4, size), sequence, &out);
       client->login_in.erase(0, 4 + size);
       if (!out.empty()) Send(client, out);
+      if (result == Login::Result::kStartTls) {
+        client->state = Client::State::kTls;
+        client->transport.StartTls();
+        return OnTlsHandshake(client);
+      }
       if (result == Login::Result::kFailed) return OnLost(client, client->login->error());
       if (result == Login::Result::kDone) return OnLoggedIn(client);
     }
   }
 
+  void OnTlsHandshake(Client* client) {
+    if (!client->transport.Handshake()) {
+      if (errno != EAGAIN) OnLost(client, "TLS handshake failed");
+      return;
+    }
+    client->state = Client::State::kLogin;
+    Send(client, client->login->after_tls());
+  }
+
+  // Commands are short and sent one at a time: a socket always takes one whole.
   void Send(Client* client, const std::string& bytes) {
-    const ssize_t sent = send(client->fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    // Commands are short and sent one at a time: a socket that doesn't take one is broken. Its
-    // end is noticed when reading.
-    if (sent >= 0 && static_cast<size_t>(sent) != bytes.size()) Die("short write");
+    if (!client->transport.Send(bytes)) Die("short write");
   }
 
   void Error(const std::string& what) {
@@ -461,7 +475,8 @@ int main(int argc, char** argv) {
   options.account = {.user = flags.Text("user", "app"),
                      .password = flags.Text("password", ""),
                      .database = flags.Text("database", ""),
-                     .deprecate_eof = !flags.Switch("no-deprecate-eof")};
+                     .deprecate_eof = !flags.Switch("no-deprecate-eof"),
+                     .tls = flags.Switch("tls")};
   options.connections = static_cast<int>(flags.Number("connections", 1));
   options.idle = static_cast<int>(flags.Number("idle", 0));
   options.seconds = flags.Number("seconds", 3);

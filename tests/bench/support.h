@@ -148,6 +148,7 @@ enum Capability : uint32_t {
   kLongFlag = 1u << 2,
   kConnectWithDb = 1u << 3,
   kProtocol41 = 1u << 9,
+  kSsl = 1u << 11,
   kTransactions = 1u << 13,
   kSecureConnection = 1u << 15,
   kMultiStatements = 1u << 16,
