@@ -121,6 +121,20 @@ COMMANDS = SETUP + [
     q('SET @r = 1'), q('CREATE TEMPORARY TABLE tmp (x INT)'), command('reset connection', rc.COM_RESET_CONNECTION, reply='ok'), q('SELECT @r'), q('SELECT * FROM tmp'),
     Step('change user', lambda c, _: [(0, c.change_user('app', 'app-secret', 'tenant_acme'))]), q('SELECT DATABASE(), CURRENT_USER(), @r'),
     command('reset connection', rc.COM_RESET_CONNECTION, reply='ok'), q('SELECT DATABASE()')]
+
+# Query attributes (MySQL): three with values of different types, on a text statement and on a prepared one.
+_ATTRIBUTES = (b'\x03\x01' + b'\x04' + b'\x01' + b'\x03\x00\x02n1' + b'\xfe\x00\x02n2' + b'\x08\x00\x02n3' +
+               struct.pack('<i', 5) + b'\x05value')
+ATTRIBUTES = SETUP + [
+    Step('query with attributes', lambda c, _: c.command(rc.COM_QUERY, _ATTRIBUTES + b'SELECT a FROM t ORDER BY id').packets, needs=rc.QUERY_ATTRIBUTES),
+    Step('DML with attributes', lambda c, _: c.command(rc.COM_QUERY, _ATTRIBUTES + b'INSERT INTO t (a) VALUES (900)').packets, needs=rc.QUERY_ATTRIBUTES),
+    Step('BEGIN with attributes', lambda c, _: c.command(rc.COM_QUERY, _ATTRIBUTES + b'BEGIN').packets, needs=rc.QUERY_ATTRIBUTES), q('ROLLBACK'),
+    prepare('pa', 'SELECT a FROM t WHERE id = ?'),
+    Step('execute with attributes', lambda c, m: c.command(rc.COM_STMT_EXECUTE, struct.pack('<IBI', m['pa'], 8, 1) + b'\x02\x00\x01' + b'\x03\x00\x00' + b'\xfe\x00\x02at' +
+                                                           struct.pack('<i', 1) + b'\x05value').packets, needs=rc.QUERY_ATTRIBUTES),
+    execute('pa', p('long', 2)), prepare('pn', 'SELECT 1'),
+    Step('execute without parameters, with attributes', lambda c, m: c.command(rc.COM_STMT_EXECUTE, struct.pack('<IBI', m['pn'], 8, 1) + b'\x01\x00\x01' + b'\xfe\x00\x02at\x05value').packets, needs=rc.QUERY_ATTRIBUTES),
+    execute('pn'), q('SELECT 1')]
 # After a refused COM_CHANGE_USER servers close the connection: the last step of its scenario.
 CHANGE_USER_REFUSED = [q('SELECT 1'), Step('change user, bad password', lambda c, _: [(0, c.change_user('app', 'wrong', 'tenant_acme'))], mask=[]), q('SELECT 2')]
 QUIT = [q('SELECT 1'), Step('quit', lambda c, _: (c.command(rc.COM_QUIT, reply='none'), [(0, str(c.at_end()).encode())])[1])]

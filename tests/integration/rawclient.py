@@ -327,14 +327,17 @@ class RawConnection:
 
     def execute_body(self, statement: int, parameters, cursor=0, send_types=True) -> bytes:
         body = struct.pack('<IBI', statement, cursor, 1)
+        named = bool(self.capabilities & QUERY_ATTRIBUTES)  # each parameter has a name then, here an empty one
         if parameters:
+            if named:
+                body += lenenc(len(parameters))
             nulls = bytearray((len(parameters) + 7) // 8)
             for i, p in enumerate(parameters):
                 if p.value is None:
                     nulls[i // 8] |= 1 << i % 8
             body += bytes(nulls) + bytes([1 if send_types else 0])
             if send_types:
-                body += b''.join(struct.pack('<BB', p.type, p.flags) for p in parameters)
+                body += b''.join(struct.pack('<BB', p.type, p.flags) + (b'\0' if named else b'') for p in parameters)
             body += b''.join(p.value for p in parameters if p.value is not None and not p.long_data)
         return body
 

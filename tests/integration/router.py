@@ -7,12 +7,13 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
+import pymysql
 import yaml
 
 import certificates
 import paths
 from processes import Process, can_connect, free_port, wait_until
-from servers import APP_PASSWORD, Server
+from servers import ADMIN_PASSWORD, APP_PASSWORD, Server
 
 _count = 0
 
@@ -155,6 +156,11 @@ class HaproxyStandIn(Router):
 
     def argv(self):
         backend = self.config['topology']['backends'][0]['address']
+        host, port = backend.rsplit(':', 1)
+        with pymysql.connect(host=host, port=int(port), user='admin', password=ADMIN_PASSWORD).cursor() as cursor:
+            for tenant in self.config['topology']['tenants']:  # with HAProxy the server itself must know `app@acme`
+                cursor.execute(f"CREATE USER IF NOT EXISTS 'app@{tenant['name']}'@'%' IDENTIFIED BY '{APP_PASSWORD}'")
+                cursor.execute(f"GRANT ALL ON *.* TO 'app@{tenant['name']}'@'%'")
         path = self.folder / 'haproxy.cfg'
         path.write_text(f'''defaults
     mode tcp

@@ -17,7 +17,7 @@ SCENARIOS = {
     'column types': corpus_sql.column_types(), 'errors': corpus_sql.ERRORS, 'warnings': corpus_sql.WARNINGS, 'results': corpus_sql.RESULTS,
     'multi': corpus_sql.MULTI, 'transactions': corpus_sql.TRANSACTIONS, 'state': corpus_sql.STATE, 'parameters': corpus_binary.every_parameter(),
     'prepared': corpus_binary.PREPARED, 'cursors': corpus_binary.CURSORS, 'big': corpus_binary.BIG, 'infile': corpus_binary.INFILE,
-    'charsets': corpus_binary.charsets(), 'commands': corpus_binary.COMMANDS, 'change user refused': corpus_binary.CHANGE_USER_REFUSED, 'quit': corpus_binary.QUIT,
+    'charsets': corpus_binary.charsets(), 'commands': corpus_binary.COMMANDS, 'attributes': corpus_binary.ATTRIBUTES, 'change user refused': corpus_binary.CHANGE_USER_REFUSED, 'quit': corpus_binary.QUIT,
 }
 DATABASE = 'tenant_acme'
 # Capabilities beyond the base that clients have, by name: MariaDB Connector/C's, MySQL 9's.
