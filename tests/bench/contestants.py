@@ -57,6 +57,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def find_program(name):
+    """Where it is, or None. The folder for administrators is not in everybody's PATH."""
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
 def wait_for_port(process, port, log):
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
@@ -127,12 +132,14 @@ listen mysql
     bind 127.0.0.1:{self.port}
     server null 127.0.0.1:{self.bench.server_port}
 """)
-        return [shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-f", config]
+        return [find_program("haproxy"), "-db", "-f", config]
 
 
 class Nginx(Contestant):
     def command(self):
-        module = "/usr/lib/nginx/modules/ngx_stream_module.so"
+        program = find_program("nginx")
+        module = os.path.join(os.path.dirname(os.path.dirname(program)),
+                              "lib/nginx/modules/ngx_stream_module.so")
         load = f"load_module {module};" if os.path.exists(module) else ""
         config = self.write("nginx.conf", f"""{load}
 daemon off; master_process off; worker_processes 1;
@@ -143,7 +150,7 @@ stream {{
            proxy_pass 127.0.0.1:{self.bench.server_port}; }}
 }}
 """)
-        return [shutil.which("nginx") or "/usr/sbin/nginx", "-c", config, "-p", self.bench.folder]
+        return [program, "-c", config, "-p", self.bench.folder, "-e", "nginx.error.log"]
 
 
 class Router(Contestant):
