@@ -41,6 +41,10 @@ bool SessionStateReader::Next(SessionStateChange* change) {
     change->raw_type = pending_type_;
     change->data = data;
     if (pending_type_ > static_cast<uint8_t>(SessionTrackType::kUserVariables)) return true;
+    if (change->Is(SessionTrackType::kStateChange)) {
+      change->value = data;  // the one whose string has no length of its own
+      return true;
+    }
     ByteReader fields(AsBytes(data));
     if (change->Is(SessionTrackType::kGtids)) change->gtid_encoding = fields.ReadU8();
     change->value = fields.ReadLenencString();
@@ -98,7 +102,8 @@ void EncodeSchemaChange(std::string_view schema, ByteWriter* writer) {
 }
 
 void EncodeStateChangeFlag(bool changed, ByteWriter* writer) {
-  EncodeSingleString(SessionTrackType::kStateChange, changed ? "1" : "0", writer);
+  writer->WriteU8(static_cast<uint8_t>(SessionTrackType::kStateChange));
+  writer->WriteLenencString(changed ? "1" : "0");
 }
 
 void EncodeGtidsChange(std::string_view gtids, ByteWriter* writer) {
