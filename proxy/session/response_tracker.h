@@ -163,16 +163,19 @@ class ResponseTracker {
     std::string session_state;
   };
 
-  Result Advance(std::span<uint8_t> bytes);
+  enum class HeaderRead : uint8_t { kWhole, kCut, kInvalid };
+
+  [[nodiscard]] Result Advance(std::span<uint8_t> bytes);
+  [[nodiscard]] Result Fail(bool began_here, size_t packet_start, uint8_t first_sequence);
   [[nodiscard]] size_t HopRows(std::span<const uint8_t> bytes, size_t at);
-  [[nodiscard]] bool TakeHeader(std::span<const uint8_t> bytes, size_t* at);
+  [[nodiscard]] HeaderRead TakeHeader(std::span<const uint8_t> bytes, size_t* at);
   [[nodiscard]] Kind Classify(uint8_t first) const;
   [[nodiscard]] Kind ClassifyResult(uint8_t first) const;
   [[nodiscard]] bool SizeFits(Kind kind) const;
-  void TakePayload(std::span<uint8_t> piece);
-  void PatchStatementId(std::span<uint8_t> piece);
+  void TakePayload(std::span<uint8_t> piece, bool whole);
+  void PatchStatementId(std::span<uint8_t> piece) const;
   void HashPiece(std::span<const uint8_t> piece);
-  // The packet has ended. False: it contradicts the grammar.
+  [[nodiscard]] Progress FinishFrame(std::span<const uint8_t> whole);
   [[nodiscard]] bool FinishPacket(std::span<const uint8_t> payload);
   [[nodiscard]] bool FinishOk(std::span<const uint8_t> payload);
   [[nodiscard]] bool FinishErr(std::span<const uint8_t> payload);
@@ -180,12 +183,12 @@ class ResponseTracker {
   [[nodiscard]] bool FinishColumnCount(std::span<const uint8_t> payload);
   [[nodiscard]] bool FinishPrepareOk(std::span<const uint8_t> payload);
   void FinishDefinition();
-  void FinishResultSet();
-  void NextPrepareState();
+  void FinishResult();
+  void ExpectColumnsOfPrepare();
   void ExpectRows();
   [[nodiscard]] bool TakeOkFields(std::span<const uint8_t> payload);
+  [[nodiscard]] bool TakeEndFields(std::span<const uint8_t> payload);
   void KeepSessionState(std::string_view changes);
-  void NoteStatus(wire::ServerStatus status, uint16_t warnings);
   [[nodiscard]] Details& details();
   [[nodiscard]] bool Has(wire::Capabilities capability) const {
     return (capabilities_ & capability) != 0;
@@ -197,13 +200,13 @@ class ResponseTracker {
   uint64_t affected_rows_ = 0;
   uint64_t last_insert_id_ = 0;
   uint64_t metadata_hash_ = 0;
+  uint64_t packet_seen_ = 0;  // payload bytes of the packet under way
   std::vector<uint8_t>* capture_ = nullptr;
   std::unique_ptr<Details> details_;
   std::vector<uint8_t> gathered_;  // of a control packet that was cut
-  uint32_t capture_limit_ = 0;
-  uint32_t frame_size_ = 0;   // of the frame under way
-  uint32_t frame_left_ = 0;   // of it, not yet seen
-  uint32_t packet_seen_ = 0;  // payload bytes of the packet, counted up to the first frame's size
+  size_t capture_limit_ = 0;
+  uint32_t frame_size_ = 0;  // of the frame under way
+  uint32_t frame_left_ = 0;  // of it, not yet seen
   uint32_t definitions_left_ = 0;
   uint32_t results_ = 0;
   uint32_t statement_id_ = 0;
@@ -225,6 +228,7 @@ class ResponseTracker {
   bool continued_ : 1 = false;     // the next frame belongs to the packet that has begun
   bool sequence_free_ : 1 = true;  // the next frame may have any sequence id
   bool replace_id_ : 1 = false;
+  bool metadata_follows_ : 1 = true;  // of COM_STMT_PREPARE
   bool error_seen_ : 1 = false;
   bool status_seen_ : 1 = false;
   bool result_passed_ : 1 = false;
