@@ -27,6 +27,11 @@ class ConnectionBudget {
   // Gives one back; true if somebody waits (wake the workers).
   [[nodiscard]] bool Give();
 
+  // A pool that lends from here is there, or gone. Its fair share is limit / pools.
+  void Join() { pools_.fetch_add(1); }
+  void Leave() { pools_.fetch_sub(1); }
+  uint32_t fair_share() const;
+
   // Requests that wait for a connection anywhere in the process.
   void AddWaiting();
   void RemoveWaiting();
@@ -43,6 +48,7 @@ class ConnectionBudget {
   std::atomic<uint32_t> limit_;
   std::atomic<uint32_t> lent_{0};
   std::atomic<uint32_t> waiting_{0};
+  std::atomic<uint32_t> pools_{0};
 };
 
 }  // namespace bulkhead::routing

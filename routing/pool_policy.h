@@ -11,12 +11,16 @@
 //
 // Order of choice for a session: its own last connection if it is still idle (whatever its state);
 // a clean one with the same state key; any clean one (restore its state); a dirty one (reset it
-// first); a new one if the limits allow; an idle one of another user is closed for a new one; one
-// that lingers for another session (fetch its diagnostics first, or reset); else wait. Who waits:
-// first in, first out within a user; between users, a connection that comes free stays with its
-// user unless another waiting user holds at least two fewer, so that a flood of one user can't keep
-// another out, and two busy users don't log on for each other all the time. Limits: max_waiting
-// waiters; idle scan for an equal key looks at kScanLimit most recent ones.
+// first); a new one if the limits allow; one that lingers for another session (fetch its
+// diagnostics first); an idle one of another user is closed for a new one; else wait.
+//
+// Who waits: first in, first out within a user. Between users, a connection that comes free stays
+// with its user unless another waiting user holds at least two fewer: a flood of one user can't
+// keep another out, and two busy users don't log on in each other's place all the time. Between
+// workers: while others wait, a released connection is given up if nobody waits here, or if this
+// worker holds more than its fair share of the limit. Invariant: while a session waits, nothing
+// here is idle. Limits: max_waiting waiters; the look for an equal key goes kScanLimit deep. Cost:
+// constant per call, but for Expire.
 #ifndef BULKHEAD_ROUTING_POOL_POLICY_H_
 #define BULKHEAD_ROUTING_POOL_POLICY_H_
 
@@ -36,8 +40,8 @@ using PoolUser = uint32_t;        // the caller's number of a backend account
 using StateKey = uint64_t;  // hash of all restorable session state; equal = nothing to restore
 
 struct PoolLimits {
-  uint32_t max_waiting = 10'000;  // sessions that may wait here
-  Duration idle_timeout = std::chrono::minutes(1);
+  uint32_t max_waiting = 10'000;                    // sessions that may wait here
+  Duration idle_timeout = std::chrono::minutes(1);  // 0: none
   Duration max_age = std::chrono::hours(1);  // each connection's own is drawn from [0.9, 1.0] of it
   // Retire idle ones this long before the server's wait_timeout would close them.
   Duration wait_timeout_margin = std::chrono::seconds(5);
@@ -110,9 +114,12 @@ class PoolPolicy {
   // for it. `wake_others`: set if requests of other workers may go on.
   std::optional<Acquired> Closed(PoolConnection connection, MonoTime now, bool* wake_others);
 
-  // Another worker gave budget back: waiters of ours may open. Call until nothing is returned.
+  // Another worker gave budget back: waiters of ours may open. Call until nothing is returned; also
+  // once a second, since the one for whom a connection was given up may have gone away.
   std::optional<Acquired> Retry(MonoTime now);
 
+  // More sessions of other workers wait than connections are free: see Expire.
+  bool others_want() const;
   // Idle connections to close now (idle_timeout, max_age, wait_timeout, or wanted by other workers:
   // oldest first). The caller closes each and calls Closed. Call once a second or so, and when the
   // budget is wanted.

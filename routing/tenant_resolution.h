@@ -133,6 +133,8 @@ TenantResult CheckTenantChange(std::string_view current, std::string_view next,
 TenantResult RefuseTenantExpression();
 
 // A schema named by the application at login, INIT_DB or USE -> the one to name to the backend.
+// Call CheckSchema on the application's name first: with physical_database: "t_{tenant}" any name
+// that is no system schema is mapped.
 struct PhysicalName {
   std::string name;     // what the backend is told
   bool mapped = false;  // differs from what the application named
