@@ -109,10 +109,7 @@ BackendHandshake::Action BackendHandshake::OnGreeting(std::span<const uint8_t> p
   if (error == wire::DecodeError::kUnsupported) {
     return Fail(Kind::kProtocol, kCodeVersion, "the server speaks a protocol version but 10");
   }
-  if (error != wire::DecodeError::kNone || nonce_.size() < auth::kNonceSize) {
-    return FailProtocol("malformed greeting");
-  }
-  nonce_.resize(auth::kNonceSize);
+  if (error != wire::DecodeError::kNone) return FailProtocol("malformed greeting");
   result_.family = wire::IsMariadb(greeting) ? ServerFamily::kMariadb : ServerFamily::kMysql;
   result_.server_version = wire::StripReplicationPrefix(greeting.server_version);
   result_.server_version_number = wire::ServerVersionNumber(greeting.server_version);
@@ -127,6 +124,8 @@ BackendHandshake::Action BackendHandshake::OnGreeting(std::span<const uint8_t> p
     return Fail(Kind::kCapabilityMissing, kCodeServerHandshake,
                 MissingMessage(missing | (kLoginBits & ~greeting.capabilities)));
   }
+  if (nonce_.size() < auth::kNonceSize) return FailProtocol("the server's nonce is too short");
+  nonce_.resize(auth::kNonceSize);
   if (!AgreeOnCapabilities(greeting)) {
     return Fail(Kind::kTlsMissing, kCodeTls, "TLS is required and the server does not offer it");
   }
