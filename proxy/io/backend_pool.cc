@@ -1,0 +1,557 @@
+#include "proxy/io/backend_pool.h"
+
+#include <utility>
+
+#include "proxy/session/capability_rules.h"
+#include "proxy/wire/client_errors.h"
+#include "proxy/wire/frame.h"
+#include "proxy/wire/result_set.h"
+
+namespace bulkhead::io {
+
+namespace {
+
+using routing::AcquireAction;
+using session::BackendLink;
+using session::LinkErrand;
+using session::ReleaseHow;
+
+routing::MonoTime At(uint64_t ns) { return routing::MonoTime(std::chrono::nanoseconds(ns)); }
+
+routing::PoolSession IdOf(const LinkUser* user) { return reinterpret_cast<uintptr_t>(user); }
+LinkUser* UserOf(routing::PoolSession id) { return reinterpret_cast<LinkUser*>(id); }
+
+// A connection holds on to its vector, so no other vector can have the same address in the
+// meantime.
+routing::StateKey KeyOf(const session::StateVectorPtr& state) {
+  return reinterpret_cast<uintptr_t>(state.get());
+}
+
+BackendConnection* Of(BackendLink* link) { return static_cast<BackendConnection*>(link); }
+
+// The one cell of a captured result set of one row.
+std::optional<std::string> OnlyCell(std::span<const uint8_t> captured, size_t columns_and_eof) {
+  std::vector<uint8_t> scratch;
+  for (size_t packet = 0; !captured.empty(); ++packet) {
+    wire::PacketExtent extent;
+    if (wire::FindPacket(captured, LinkErrand::kCaptureLimit, &extent) != wire::FindResult::kPacket)
+      break;
+    const std::span<const uint8_t> payload = wire::PacketPayload(captured, extent, &scratch);
+    if (packet == columns_and_eof) {
+      std::optional<std::string_view> cell;
+      if (wire::DecodeTextRow(payload, {&cell, 1}) != wire::DecodeError::kNone || !cell.has_value())
+        break;
+      return std::string(*cell);
+    }
+    captured = captured.subspan(extent.wire_size);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+BackendPool::BackendPool(EventLoop* loop, Options options, MakeOptions make_options,
+                         FindBudget find_budget, session::StateInterner* states,
+                         metrics::WorkerMetrics* metrics)
+    : loop_(loop),
+      options_(std::move(options)),
+      make_options_(std::move(make_options)),
+      find_budget_(std::move(find_budget)),
+      states_(states),
+      metrics_(metrics) {}
+
+BackendPool::~BackendPool() = default;
+
+BackendPool::PerBackend* BackendPool::Find(const routing::Backend& backend) {
+  std::unique_ptr<PerBackend>& entry = backends_[backend.id];
+  if (entry == nullptr)
+    entry = std::make_unique<PerBackend>(options_.limits, find_budget_(backend));
+  return entry.get();
+}
+
+routing::PoolUser BackendPool::AccountOf(const session::SessionLogin& login) {
+  AccountKey key{login.user.get(), session::PooledCapabilities(login.capabilities)};
+  return accounts_.try_emplace(std::move(key), static_cast<routing::PoolUser>(accounts_.size() + 1))
+      .first->second;
+}
+
+BackendConnection* BackendPool::ConnectionOf(routing::PoolConnection id) {
+  auto it = by_id_.find(id);
+  return it == by_id_.end() ? nullptr : it->second;
+}
+
+BackendLink* BackendPool::Acquire(const session::LinkRequest& request, LinkUser* user,
+                                  std::optional<session::RouterError>* error) {
+  const routing::BackendId id = request.target.any_backend && !request.target.backend.valid()
+                                    ? topology_->any_backend()
+                                    : request.target.backend;
+  const routing::Backend* backend = topology_->backend(id);
+  if (backend == nullptr || shutting_down_) {
+    *error = Unavailable(
+        id, backend == nullptr ? "there is no backend for it" : "the router is shutting down");
+    return nullptr;
+  }
+  PerBackend* pool = Find(*backend);
+  const uint64_t now = loop_->NowNs();
+  if (pool->failed_until_ns > now) {
+    const routing::PoolPolicy::Counts counts = pool->policy.counts();
+    if (counts.in_use + counts.idle + counts.lingering + counts.dirty == 0) {
+      *error = Unavailable(id, pool->failure);
+      return nullptr;
+    }
+  }
+  session::LinkRequest with_backend = request;
+  with_backend.target.backend = id;
+  const routing::Acquired acquired = pool->policy.Acquire({.session = IdOf(user),
+                                                           .user = AccountOf(*request.login),
+                                                           .last = 0,
+                                                           .key = KeyOf(*request.state)},
+                                                          At(now));
+  return CarryOut(pool, acquired, with_backend, user, error);
+}
+
+BackendConnection* BackendPool::CarryOut(PerBackend* backend, const routing::Acquired& acquired,
+                                         const session::LinkRequest& request, LinkUser* user,
+                                         std::optional<session::RouterError>* error) {
+  BackendConnection* connection = ConnectionOf(acquired.connection);
+  switch (acquired.action) {
+    case AcquireAction::kUse:
+    case AcquireAction::kRestore:
+      if (loop_->NowNs() - connection->idle_since_ns > 1'000'000 && !connection->LooksAlive()) {
+        // Closed by the server while it was idle, and not noticed yet: nothing was sent on it.
+        TakeFromOwner(connection, {});
+        Discard(connection);
+        return static_cast<BackendConnection*>(Acquire(request, user, error));
+      }
+      TakeFromOwner(connection, {});
+      Lend(connection, user);
+      return connection;
+    case AcquireAction::kFetchRestore:
+      StartDiagnostics(connection, user);
+      break;
+    case AcquireAction::kReset:
+      TakeFromOwner(connection, {});
+      StartReset(connection, user);
+      break;
+    case AcquireAction::kOpen:
+      if (acquired.evict != 0) {
+        BackendConnection* evicted = ConnectionOf(acquired.evict);
+        TakeFromOwner(evicted, {});
+        by_id_.erase(acquired.evict);
+        evicted->id = 0;  // its budget was handed over
+        Discard(evicted);
+      }
+      if (!OpenConnection(backend, acquired.connection, request, user, error)) return nullptr;
+      break;
+    case AcquireAction::kWait:
+      ++backend->waiting;
+      metrics_->backend(request.target.backend.index).waits.Add();
+      break;
+    case AcquireAction::kFull:
+      *error = Unavailable(request.target.backend, "too many sessions wait for a connection");
+      return nullptr;
+  }
+  waiting_[user] = {backend, loop_->NowNs(), request};
+  return nullptr;
+}
+
+bool BackendPool::OpenConnection(PerBackend* backend, routing::PoolConnection id,
+                                 const session::LinkRequest& request, LinkUser* user,
+                                 std::optional<session::RouterError>* error) {
+  const uint64_t now = loop_->NowNs();
+  if (backend->failed_until_ns > now) {
+    bool wake = false;
+    (void)backend->policy.Closed(id, At(now), &wake);
+    *error = Unavailable(request.target.backend, backend->failure);
+    return false;
+  }
+  auto connection = std::make_unique<BackendConnection>(loop_, this);
+  connection->id = id;
+  connection->backend = request.target.backend;
+  connection->next_user = user;
+  BackendConnection* raw = connection.get();
+  connections_[raw] = std::move(connection);
+  by_id_[id] = raw;
+  BackendConnection::Options options =
+      make_options_(*topology_->backend(request.target.backend), *request.login);
+  raw->pool_user = AccountOf(*request.login);
+  raw->state = states_->AtLogin(options.login.collation, {},
+                                (options.login.required & wire::kClientMultiStatements) != 0);
+  raw->Open(std::move(options));
+  return true;
+}
+
+void BackendPool::Lend(BackendConnection* connection, LinkUser* user) {
+  connection->user = user;
+  connection->use = BackendLink::Use::kLent;
+}
+
+// Tells the session that kept it; what it had not read goes with it.
+void BackendPool::TakeFromOwner(BackendConnection* connection, session::SavedDiagnostics saved) {
+  LinkUser* owner = std::exchange(connection->user, nullptr);
+  if (owner != nullptr) owner->OnLinkRobbed(std::move(saved));
+  connection->owner = nullptr;
+}
+
+void BackendPool::Keep(BackendLink* link) {
+  BackendConnection* connection = Of(link);
+  connection->use = BackendLink::Use::kKept;
+  GiveToPolicy(connection,
+               link->unread.any() ? routing::Returned::kLingering : routing::Returned::kClean);
+}
+
+void BackendPool::Retake(BackendLink* link) {
+  BackendConnection* connection = Of(link);
+  auto it = backends_.find(link->backend);
+  const routing::Acquired acquired = it->second->policy.Acquire({.session = IdOf(connection->user),
+                                                                 .user = connection->pool_user,
+                                                                 .last = connection->id,
+                                                                 .key = KeyOf(link->state)},
+                                                                At(loop_->NowNs()));
+  (void)acquired;  // its own last connection, as long as it is idle: and a kept one is
+  connection->use = BackendLink::Use::kLent;
+}
+
+void BackendPool::Release(BackendLink* link, ReleaseHow how) {
+  BackendConnection* connection = Of(link);
+  connection->user = nullptr;
+  connection->owner = nullptr;
+  const bool was_kept = connection->use == BackendLink::Use::kKept;
+  switch (how) {
+    case ReleaseHow::kClose:
+      Discard(connection, /*abort=*/true);
+      return;
+    case ReleaseHow::kFree:
+    case ReleaseHow::kReset:
+      if (was_kept) Retake(link);  // the policy thinks it idle
+      connection->use = BackendLink::Use::kFree;
+      connection->dirty = how == ReleaseHow::kReset;
+      GiveToPolicy(connection,
+                   connection->dirty ? routing::Returned::kDirty : routing::Returned::kClean);
+      return;
+  }
+}
+
+void BackendPool::GiveToPolicy(BackendConnection* connection, routing::Returned how) {
+  if (connection->kills_under_way > 0) {
+    // A KILL may still hit it: lent again only after KILL and a ping were answered.
+    connection->returned = how;
+    return;
+  }
+  if (shutting_down_) {
+    TakeFromOwner(connection, {});
+    Discard(connection);
+    return;
+  }
+  const uint64_t now = loop_->NowNs();
+  connection->idle_since_ns = now;
+  PerBackend* backend = backends_.find(connection->backend)->second.get();
+  const routing::PoolPolicy::Released released =
+      backend->policy.Release(connection->id, how, KeyOf(connection->state), At(now));
+  if (released.close) {
+    TakeFromOwner(connection, {});
+    Discard(connection);
+    return;
+  }
+  CarryOutForWaiter(backend, released.next);
+}
+
+void BackendPool::CarryOutForWaiter(PerBackend* backend,
+                                    const std::optional<routing::Acquired>& acquired) {
+  if (!acquired.has_value()) return;
+  LinkUser* user = UserOf(acquired->session);
+  auto it = waiting_.find(user);
+  if (it == waiting_.end()) return;
+  const Waiting waiting = it->second;
+  waiting_.erase(it);
+  if (backend->waiting > 0) --backend->waiting;
+  std::optional<session::RouterError> error;
+  BackendConnection* connection = CarryOut(backend, *acquired, waiting.request, user, &error);
+  if (error.has_value()) {
+    user->OnLinkFailed(*error);
+  } else if (connection != nullptr) {
+    user->OnLink(connection);
+  }
+}
+
+void BackendPool::CancelAcquire(LinkUser* user) {
+  auto it = waiting_.find(user);
+  if (it == waiting_.end()) return;
+  PerBackend* backend = it->second.backend;
+  waiting_.erase(it);
+  if (backend->policy.CancelWait(IdOf(user))) {
+    if (backend->waiting > 0) --backend->waiting;
+    return;
+  }
+  // It had been promised a connection that is being opened, reset or asked for diagnostics:
+  // nobody's when it is ready.
+  for (auto& [raw, connection] : connections_) {
+    if (connection->next_user == user) connection->next_user = nullptr;
+  }
+}
+
+void BackendPool::Forget(LinkUser* user) { CancelAcquire(user); }
+
+void BackendPool::OnConnectionReady(BackendConnection* connection) {
+  if (OnKillerReady(connection)) return;
+  PerBackend* backend = backends_.find(connection->backend)->second.get();
+  backend->failed_until_ns = 0;
+  metrics_->backend(connection->backend.index).connects[metrics::ConnectResult::kOk].Add();
+  backend->policy.Opened(connection->id, routing::Duration::zero(),
+                         uv_hrtime() * 0x9E3779B97F4A7C15ull, At(loop_->NowNs()));
+  HandOver(connection);
+}
+
+// The connection is ready for whoever it was promised to.
+void BackendPool::HandOver(BackendConnection* connection) {
+  LinkUser* user = std::exchange(connection->next_user, nullptr);
+  if (user == nullptr) {
+    connection->use = BackendLink::Use::kFree;
+    GiveToPolicy(connection, routing::Returned::kClean);
+    return;
+  }
+  waiting_.erase(user);
+  Lend(connection, user);
+  user->OnLink(connection);
+}
+
+void BackendPool::OnConnectionFailed(BackendConnection* connection, const std::string& why) {
+  if (kills_.contains(connection)) {
+    FinishKill(connection);
+    return;
+  }
+  PerBackend* backend = backends_.find(connection->backend)->second.get();
+  const routing::BackendId id = connection->backend;
+  backend->failed_until_ns = loop_->NowNs() + options_.failure_pause_ms * 1'000'000;
+  backend->failure = why;
+  metrics_->backend(id.index).connects[metrics::ConnectResult::kError].Add();
+  LinkUser* user = std::exchange(connection->next_user, nullptr);
+  const session::RouterError error = Unavailable(id, why);
+  Discard(connection);
+  if (user != nullptr) {
+    waiting_.erase(user);
+    user->OnLinkFailed(error);
+  }
+  const routing::PoolPolicy::Counts counts = backend->policy.counts();
+  if (counts.in_use + counts.idle + counts.lingering + counts.dirty + counts.opening == 0)
+    FailWaiting(backend, error);
+}
+
+void BackendPool::FailWaiting(PerBackend* backend, const session::RouterError& error) {
+  std::vector<LinkUser*> users;
+  for (const auto& [user, waiting] : waiting_) {
+    if (waiting.backend == backend && backend->policy.CancelWait(IdOf(user))) users.push_back(user);
+  }
+  backend->waiting = 0;
+  for (LinkUser* user : users) {
+    if (waiting_.erase(user) > 0) user->OnLinkFailed(error);
+  }
+}
+
+void BackendPool::OnConnectionLost(BackendConnection* connection, bool known_dead) {
+  if (kills_.contains(connection)) {
+    FinishKill(connection);
+    return;
+  }
+  LinkUser* user = std::exchange(connection->user, nullptr);
+  LinkUser* next = std::exchange(connection->next_user, nullptr);
+  const bool was_errand = connection->use == BackendLink::Use::kErrand;
+  std::optional<Waiting> retry;
+  if (next != nullptr) {
+    auto it = waiting_.find(next);
+    if (it != waiting_.end()) {
+      retry = it->second;
+      waiting_.erase(it);
+    }
+  }
+  Discard(connection);
+  if (user != nullptr) {
+    if (was_errand) {
+      user->OnLinkRobbed({});
+    } else {
+      user->OnLinkLost(known_dead);
+    }
+  }
+  if (!retry.has_value()) return;
+  // Nothing of the one it was promised to had been sent.
+  std::optional<session::RouterError> error;
+  BackendLink* link = Acquire(retry->request, next, &error);
+  if (error.has_value()) {
+    next->OnLinkFailed(*error);
+  } else if (link != nullptr) {
+    next->OnLink(link);
+  }
+}
+
+void BackendPool::Discard(BackendConnection* connection, bool abort) {
+  connection->use = BackendLink::Use::kGone;
+  auto it = connections_.find(connection);
+  if (it == connections_.end()) return;
+  if (connection->kills_under_way > 0) ForgetVictim(connection);
+  // The callers up the stack may still be inside one of its functions: it goes with the next turn
+  // of the loop.
+  std::shared_ptr<BackendConnection> gone = std::move(it->second);
+  connections_.erase(it);
+  gone->Close(abort);
+  loop_->Post([gone] {});
+  const routing::PoolConnection id = gone->id;
+  if (id == 0) return;
+  by_id_.erase(id);
+  PerBackend* backend = backends_.find(gone->backend)->second.get();
+  bool wake_others = false;
+  const std::optional<routing::Acquired> next =
+      backend->policy.Closed(id, At(loop_->NowNs()), &wake_others);
+  CarryOutForWaiter(backend, next);
+}
+
+// --- errands
+// ----------------------------------------------------------------------------------------
+
+// What the owner of a kept connection has not read: asked for before another session gets the
+// connection.
+void BackendPool::StartDiagnostics(BackendConnection* connection, LinkUser* next) {
+  connection->use = BackendLink::Use::kErrand;
+  connection->next_user = next;
+  auto errand = std::make_unique<LinkErrand>(connection->capabilities);
+  errand->AddQuery(LinkErrand::Purpose::kWarnings, "SHOW WARNINGS", /*capture=*/true);
+  errand->AddQuery(LinkErrand::Purpose::kLastInsertId, "SELECT LAST_INSERT_ID()", /*capture=*/true);
+  connection->RunErrand(std::move(errand));
+}
+
+void BackendPool::FinishDiagnostics(BackendConnection* connection, const LinkErrand& errand) {
+  if (errand.first_error() != nullptr || !errand.status().has_value()) {
+    OnConnectionLost(connection, /*known_dead=*/false);
+    return;
+  }
+  if ((*errand.status() & wire::kStatusInTransaction) != 0) {
+    // An error had left it open: the owner is in a transaction after all. The next in turn waits
+    // for another one.
+    LinkUser* next = std::exchange(connection->next_user, nullptr);
+    connection->unread.status = false;
+    connection->use = BackendLink::Use::kLent;
+    connection->user->OnTransactionFound();
+    auto it = waiting_.find(next);
+    if (it == waiting_.end()) return;
+    const Waiting waiting = it->second;
+    waiting_.erase(it);
+    std::optional<session::RouterError> error;
+    BackendLink* link = Acquire(waiting.request, next, &error);
+    if (error.has_value()) {
+      next->OnLinkFailed(*error);
+    } else if (link != nullptr) {
+      next->OnLink(link);
+    }
+    return;
+  }
+  session::SavedDiagnostics saved;
+  const LinkErrand::Answer* warnings = errand.Find(LinkErrand::Purpose::kWarnings);
+  saved.warnings = warnings->captured;
+  saved.warning_count = warnings->row_count;
+  const bool with_eof = (connection->capabilities & wire::kClientDeprecateEof) == 0;
+  const auto cell =
+      OnlyCell(errand.Find(LinkErrand::Purpose::kLastInsertId)->captured, with_eof ? 3 : 2);
+  if (cell.has_value()) saved.last_insert_id = std::strtoull(cell->c_str(), nullptr, 10);
+  connection->last_insert_id = saved.last_insert_id.value_or(0);
+  connection->unread = {};
+  connection->has_foreign_warnings = saved.warning_count > 0;
+  TakeFromOwner(connection, std::move(saved));
+  HandOver(connection);
+}
+
+void BackendPool::StartReset(BackendConnection* connection, LinkUser* next) {
+  connection->use = BackendLink::Use::kErrand;
+  connection->next_user = next;
+  auto errand = std::make_unique<LinkErrand>(connection->capabilities);
+  errand->Add(LinkErrand::Purpose::kReset, wire::Command::kResetConnection, {},
+              session::ResponseGrammar::kSimple);
+  connection->RunErrand(std::move(errand));
+}
+
+void BackendPool::OnErrandDone(BackendConnection* connection, bool ok) {
+  if (kills_.contains(connection)) {
+    FinishKill(connection);
+    return;
+  }
+  const std::unique_ptr<LinkErrand> errand = connection->TakeErrand();
+  if (!ok || errand == nullptr) {
+    OnConnectionLost(connection, /*known_dead=*/false);
+    return;
+  }
+  if (errand->Find(LinkErrand::Purpose::kWarnings) != nullptr) {
+    FinishDiagnostics(connection, *errand);
+    return;
+  }
+  if (errand->Find(LinkErrand::Purpose::kPing) != nullptr) {
+    // After a KILL. An error is the KILL's own, and it is spent now.
+    connection->use =
+        connection->user == nullptr ? BackendLink::Use::kFree : BackendLink::Use::kKept;
+    GiveToPolicy(connection, *std::exchange(connection->returned, std::nullopt));
+    return;
+  }
+  if (errand->first_error() != nullptr) {
+    // A server without COM_RESET_CONNECTION, or one that is shutting down: a new connection is as
+    // good.
+    OnConnectionLost(connection, /*known_dead=*/false);
+    return;
+  }
+  connection->state = states_->AfterReset(connection->state);
+  connection->statements.Clear();
+  connection->dirty = false;
+  connection->unread = {};
+  connection->has_foreign_warnings = false;
+  connection->last_insert_id = 0;
+  metrics_->pool_restores[metrics::RestoreKind::kReset].Add();
+  HandOver(connection);
+}
+
+// --- time
+// ---------------------------------------------------------------------------------------------
+
+void BackendPool::Tick(uint64_t now_ns) {
+  std::vector<LinkUser*> late;
+  for (const auto& [user, waiting] : waiting_) {
+    if (now_ns - waiting.since_ns > options_.acquire_timeout_ms * 1'000'000) late.push_back(user);
+  }
+  for (LinkUser* user : late) {
+    auto it = waiting_.find(user);
+    if (it == waiting_.end()) continue;
+    const routing::BackendId id = it->second.request.target.backend;
+    CancelAcquire(user);
+    user->OnLinkFailed(Unavailable(id, "no connection came free in time"));
+  }
+  for (auto& [id, backend] : backends_) {
+    for (routing::PoolConnection expired : backend->policy.Expire(At(now_ns))) {
+      BackendConnection* connection = ConnectionOf(expired);
+      if (connection == nullptr) continue;
+      TakeFromOwner(connection, {});
+      Discard(connection);
+    }
+    while (true) {
+      const std::optional<routing::Acquired> next = backend->policy.Retry(At(now_ns));
+      if (!next.has_value()) break;
+      CarryOutForWaiter(backend.get(), next);
+    }
+  }
+}
+
+void BackendPool::Shutdown() {
+  shutting_down_ = true;
+  std::vector<BackendConnection*> idle;
+  for (const auto& [raw, connection] : connections_) {
+    if (connection->use == BackendLink::Use::kFree || connection->use == BackendLink::Use::kKept)
+      idle.push_back(raw);
+  }
+  for (BackendConnection* connection : idle) {
+    TakeFromOwner(connection, {});
+    Discard(connection);
+  }
+}
+
+session::RouterError BackendPool::Unavailable(routing::BackendId id, const std::string& why) const {
+  const routing::Backend* backend = topology_->backend(id);
+  return session::MakeRouterError(
+      wire::ClientError::kSliceUnavailable,
+      backend == nullptr ? why : "backend " + backend->name + ": " + why, {});
+}
+
+}  // namespace bulkhead::io

@@ -1,0 +1,121 @@
+// One client connection: its stream, its login, then its session; the shell around
+// session::Session.
+//
+// Purpose: carries bytes between the client's stream, the login machine, the session and the
+// backend connection in use, with
+//   watermarks on both sides, so that memory per session is bounded whatever the size of a result
+//   or of a statement.
+// Thread: the worker's. Lifetime: owned by the worker; Worker::Retire takes it out of use from
+// within its own callbacks. Limits: input that the session does not take yet is kept up to
+// kInputLimit, then reading stops.
+#ifndef BULKHEAD_PROXY_IO_SESSION_RUNNER_H_
+#define BULKHEAD_PROXY_IO_SESSION_RUNNER_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "metrics/list.h"
+#include "proxy/io/backend_connection.h"
+#include "proxy/io/link_user.h"
+#include "proxy/io/stream.h"
+#include "proxy/session/client_handshake.h"
+#include "proxy/session/session.h"
+
+namespace bulkhead::io {
+
+class Worker;
+struct ClientListener;
+
+class SessionRunner final : public StreamHandler, public LinkUser, public session::SessionShell {
+ public:
+  static constexpr size_t kInputLimit = 128 * 1024;
+
+  SessionRunner(Worker* worker, const ClientListener* listener, uint32_t id, std::string host);
+  ~SessionRunner() override;
+
+  void Start(int fd);
+  // KILL from another session, or from this one.
+  void BeKilled(bool query_only);
+  // The router is shutting down: closes now if nothing is running here; otherwise once it has
+  // ended.
+  void Drain();
+  void OnKillDone(bool found, uint64_t id);
+  // The job of a login is done.
+  void OnPasswordJob(auth::PasswordJobResult result);
+
+  [[nodiscard]] uint32_t id() const { return id_; }
+  [[nodiscard]] const session::Session* session() const { return session_.get(); }
+  [[nodiscard]] session::Session* session() { return session_.get(); }
+  [[nodiscard]] bool logged_in() const { return session_ != nullptr; }
+  [[nodiscard]] uint64_t last_activity_ns() const { return last_activity_ns_; }
+
+  // StreamHandler
+  void OnBytes(std::span<uint8_t> bytes) override;
+  void OnWritable() override;
+  void OnEnd(const StreamEnd& end) override;
+
+  // LinkUser
+  void OnLink(session::BackendLink* link) override;
+  void OnLinkFailed(const session::RouterError& error) override;
+  void OnLinkBytes(std::span<uint8_t> bytes) override;
+  void OnLinkWritable() override;
+  void OnLinkLost(bool known_dead) override;
+  void OnLinkRobbed(session::SavedDiagnostics saved) override;
+  void OnTransactionFound() override;
+
+  // session::SessionShell
+  [[nodiscard]] uint64_t NowNs() const override;
+  void SendToClient(std::span<const uint8_t> bytes) override;
+  void CloseClient() override;
+  void ClientBytesWanted() override;
+  [[nodiscard]] session::BackendLink* Acquire(const session::LinkRequest& request,
+                                              std::optional<session::RouterError>* error) override;
+  void CancelAcquire() override;
+  void Keep(session::BackendLink* link) override;
+  void Retake(session::BackendLink* link) override;
+  void Release(session::BackendLink* link, session::ReleaseHow how) override;
+  void Kill(uint64_t id, bool query_only) override;
+  void ChangeUser(std::span<const uint8_t> payload, uint8_t sequence) override;
+  void CountStatement(routing::ShardId shard, sql::StatementKind kind, session::Outcome outcome,
+                      uint64_t duration_ns) override;
+  void CountRestore() override;
+
+ private:
+  enum class Phase : uint8_t { ProxyHeader, Login, ChangeUser, Session, Closed };
+
+  void OnProxyHeader();
+  void StartLogin();
+  void OnLoginInput();
+  void OnLoginAction(session::ClientHandshake::Action action);
+  void FinishLogin();
+  [[nodiscard]] session::SessionLogin MakeLogin(session::LoginResult& result) const;
+  void PumpSession(std::span<uint8_t> bytes);
+  void PumpInput();
+  void AfterSession();
+  void Flush();
+  void RefuseAndClose(metrics::LoginFailure why);
+
+  Worker* const worker_;
+  const ClientListener* const listener_;
+  const uint32_t id_;
+  Phase phase_ = Phase::Login;
+  bool draining_ = false;
+  bool pumping_ = false;
+  bool computing_ = false;
+  std::string host_;
+  StreamPtr stream_;
+  std::vector<uint8_t> input_;   // not taken by the login or the session yet
+  std::vector<uint8_t> output_;  // of the login, to be sent in one write
+  std::unique_ptr<session::ClientHandshake> handshake_;
+  std::unique_ptr<session::Session> session_;
+  auth::Nonce nonce_{};  // the last one that was sent: a COM_CHANGE_USER starts from it
+  uint64_t last_activity_ns_ = 0;
+};
+
+}  // namespace bulkhead::io
+
+#endif  // BULKHEAD_PROXY_IO_SESSION_RUNNER_H_

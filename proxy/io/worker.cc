@@ -1,0 +1,404 @@
+#include "proxy/io/worker.h"
+
+#include <openssl/rand.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/session/capability_rules.h"
+
+namespace bulkhead::io {
+
+namespace {
+
+constexpr uint64_t kTickMs = 100;
+constexpr uint64_t kNsPerMs = 1'000'000;
+
+// Ids that clients are given: bit 30 tells them from backends' thread ids, the low bits name the
+// worker.
+constexpr uint32_t kIdMark = 1u << 30;
+constexpr uint32_t kWorkerBits = 6;
+static_assert(Worker::kMaxWorkers == 1u << kWorkerBits);
+constexpr uint32_t kMaxSequence = (1u << (30 - kWorkerBits)) - 1;
+
+uint64_t Ns(routing::Duration duration) { return static_cast<uint64_t>(duration.count()); }
+
+metrics::StatementKind KindOf(sql::StatementKind kind) {
+  using sql::StatementKind;
+  switch (kind) {
+    case StatementKind::kSelect:
+    case StatementKind::kShow:
+    case StatementKind::kDo:
+      return metrics::StatementKind::kRead;
+    case StatementKind::kDml:
+      return metrics::StatementKind::kWrite;
+    case StatementKind::kDdl:
+    case StatementKind::kAdmin:
+      return metrics::StatementKind::kDdl;
+    case StatementKind::kBegin:
+    case StatementKind::kCommit:
+    case StatementKind::kRollback:
+    case StatementKind::kSavepoint:
+    case StatementKind::kXa:
+      return metrics::StatementKind::kTransaction;
+    case StatementKind::kCall:
+      return metrics::StatementKind::kCall;
+    case StatementKind::kEmpty:
+    case StatementKind::kSet:
+    case StatementKind::kUse:
+    case StatementKind::kKill:
+    case StatementKind::kPrepareText:
+    case StatementKind::kExecuteText:
+    case StatementKind::kDeallocateText:
+    case StatementKind::kLockTables:
+    case StatementKind::kUnlockTables:
+    case StatementKind::kHandler:
+    case StatementKind::kOther:
+      return metrics::StatementKind::kOther;
+  }
+  return metrics::StatementKind::kOther;
+}
+
+wire::Capabilities CompressionBits(const config::Compression& compression) {
+  wire::Capabilities bits = 0;
+  for (config::CompressionAlgorithm algorithm : compression.backends) {
+    bits |= algorithm == config::CompressionAlgorithm::kZlib
+                ? wire::kClientCompress
+                : wire::kClientZstdCompressionAlgorithm;
+  }
+  return bits;
+}
+
+// Both vocabularies are in the same order; a test keeps them so.
+metrics::StatementOutcome OutcomeOf(session::Outcome outcome) {
+  return static_cast<metrics::StatementOutcome>(outcome);
+}
+
+}  // namespace
+
+Worker::Worker(WorkerSetup setup) : setup_(std::move(setup)) {
+  const config::Options& options = *setup_.options;
+  for (const auto& listener : setup_.listeners) {
+    session::SessionContext& context = contexts_.emplace_back();
+    context.states = &states_;
+    context.texts = &texts_;
+    context.topology = options.topology;
+    context.rules = &options.tenancy;
+    context.server_family = listener->handshake->family;
+  }
+  BackendPool::Options pool_options;
+  pool_options.acquire_timeout_ms = Ns(options.pools.acquire_timeout) / kNsPerMs;
+  pool_options.limits = {.max_waiting = options.pools.max_waiting,
+                         .idle_timeout = options.pools.idle_timeout,
+                         .max_age = options.pools.max_age,
+                         .wait_timeout_margin = options.pools.wait_timeout_margin,
+                         .min_idle = options.pools.min_idle};
+  pool_ = std::make_unique<BackendPool>(
+      &loop_, pool_options,
+      [this](const routing::Backend& backend, const session::SessionLogin& login) {
+        return BackendOptions(backend, login);
+      },
+      [this](const routing::Backend& backend) { return setup_.accounts->BudgetOf(backend); },
+      &states_, setup_.metrics);
+  pool_->SetTopology(options.topology);
+}
+
+Worker::~Worker() = default;
+
+std::string Worker::Listen() {
+  for (const auto& listener : setup_.listeners) {
+    if (listener->is_unix && setup_.index != 0)
+      continue;  // one per path; clients of it are worker 0's
+    std::string error;
+    auto bound = Listener::Listen(
+        &loop_, listener->address, {},
+        [this, listener](int fd, const SocketAddress& peer) { OnAccept(listener.get(), fd, peer); },
+        [](const std::string& what, uint64_t times) {
+          spdlog::warn("listener: {} ({} times)", what, times);
+        },
+        &error);
+    if (bound == nullptr) return error;
+    listeners_.push_back(std::move(bound));
+  }
+  return {};
+}
+
+void Worker::Start() {
+  tick_ = std::make_unique<Timer>(&loop_, [this] { OnTick(); });
+  tick_->Start(kTickMs, kTickMs);
+  thread_ = std::thread([this] { loop_.Run(); });
+}
+
+void Worker::Join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+// --- clients
+// -------------------------------------------------------------------------------------------
+
+void Worker::OnAccept(const ClientListener* listener, int fd, const SocketAddress& peer) {
+  const config::Clients& limits = setup_.options->clients;
+  ProcessAccounts& accounts = *setup_.accounts;
+  if (accounts.clients.load(std::memory_order_relaxed) >= limits.max_connections ||
+      accounts.unauthenticated.load(std::memory_order_relaxed) >= limits.max_unauthenticated) {
+    // Before the greeting an ERR has no SQLSTATE. It fits an empty socket's buffer.
+    std::vector<uint8_t> refusal;
+    wire::PacketWriter writer(&refusal, 0);
+    writer.Append([](wire::ByteWriter* out) {
+      wire::EncodeErrWithoutSqlstate(static_cast<uint16_t>(wire::ClientError::kTooManyConnections),
+                                     "Too many connections", out);
+    });
+    (void)!write(fd, refusal.data(), refusal.size());
+    close(fd);
+    setup_.metrics->logins_failed[metrics::LoginFailure::kTooManyClients].Add();
+    return;
+  }
+  accounts.clients.fetch_add(1, std::memory_order_relaxed);
+  accounts.unauthenticated.fetch_add(1, std::memory_order_relaxed);
+  setup_.metrics->client_connections.Add();
+  setup_.metrics->sessions[metrics::SessionState::kUnauthenticated].Add();
+  const uint32_t id = NextId();
+  auto runner = std::make_unique<SessionRunner>(this, listener, id,
+                                                listener->is_unix ? "localhost" : peer.HostText());
+  SessionRunner* raw = runner.get();
+  runners_[id] = std::move(runner);
+  raw->Start(fd);
+}
+
+uint32_t Worker::NextId() {
+  while (true) {
+    id_sequence_ = id_sequence_ >= kMaxSequence ? 1 : id_sequence_ + 1;
+    const uint32_t id = kIdMark | id_sequence_ << kWorkerBits | setup_.index;
+    if (!runners_.contains(id)) return id;
+  }
+}
+
+void Worker::OnLoggedIn(SessionRunner* runner) {
+  (void)runner;
+  setup_.accounts->unauthenticated.fetch_sub(1, std::memory_order_relaxed);
+  setup_.metrics->sessions[metrics::SessionState::kUnauthenticated].Sub();
+  setup_.metrics->sessions[metrics::SessionState::kAuthenticated].Add();
+}
+
+void Worker::Retire(SessionRunner* runner) {
+  auto it = runners_.find(runner->id());
+  if (it == runners_.end()) return;
+  pool_->Forget(runner);
+  setup_.accounts->clients.fetch_sub(1, std::memory_order_relaxed);
+  if (runner->logged_in()) {
+    setup_.metrics->sessions[metrics::SessionState::kAuthenticated].Sub();
+  } else {
+    setup_.accounts->unauthenticated.fetch_sub(1, std::memory_order_relaxed);
+    setup_.metrics->sessions[metrics::SessionState::kUnauthenticated].Sub();
+  }
+  // Its functions may still be on the stack.
+  std::shared_ptr<SessionRunner> gone = std::move(it->second);
+  runners_.erase(it);
+  loop_.Post([gone] {});
+  if (shutdown_deadline_ns_ != 0) ContinueShutdown();
+}
+
+session::SessionContext* Worker::ContextOf(const ClientListener& listener) {
+  for (size_t i = 0; i < setup_.listeners.size(); ++i) {
+    if (setup_.listeners[i].get() == &listener) return &contexts_[i];
+  }
+  return &contexts_.front();
+}
+
+auth::ExchangeNonces Worker::MakeNonces() {
+  std::array<uint8_t, auth::kExchangeRandomSize> random;
+  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) {
+    spdlog::critical("the system gives no random numbers");
+    std::abort();
+  }
+  return auth::MakeExchangeNonces(random);
+}
+
+void Worker::RunPasswordJob(uint32_t runner_id, const auth::PasswordJob& job) {
+  struct Work {
+    uv_work_t request;
+    Worker* worker;
+    uint32_t runner_id;
+    auth::PasswordJob job;
+    auth::PasswordJobResult result;
+  };
+  auto* work = new Work{{}, this, runner_id, job, {}};
+  work->request.data = work;
+  uv_queue_work(
+      loop_.uv(), &work->request,
+      [](uv_work_t* request) {
+        auto* work = static_cast<Work*>(request->data);
+        work->result = auth::RunPasswordJob(work->job);
+      },
+      [](uv_work_t* request, int) {
+        std::unique_ptr<Work> work(static_cast<Work*>(request->data));
+        auto it = work->worker->runners_.find(work->runner_id);
+        if (it != work->worker->runners_.end()) it->second->OnPasswordJob(std::move(work->result));
+      });
+}
+
+void Worker::LogLoginEnd(std::string_view host, std::string_view user, std::string_view why) {
+  spdlog::info("login of '{}' from {} ended: {}", user, host, why);
+}
+
+void Worker::CountStatement(routing::ShardId shard, sql::StatementKind kind,
+                            session::Outcome outcome, uint64_t duration_ns) {
+  metrics::ShardMetrics& counters =
+      shard.valid() ? setup_.metrics->shard(shard.index) : setup_.metrics->unrouted;
+  counters.Record(KindOf(kind), OutcomeOf(outcome), std::chrono::nanoseconds(duration_ns));
+}
+
+// --- backends
+// ------------------------------------------------------------------------------------------
+
+BackendConnection::Options Worker::BackendOptions(const routing::Backend& backend,
+                                                  const session::SessionLogin& login) const {
+  const config::Options& options = *setup_.options;
+  BackendConnection::Options result;
+  result.address = backend.address;
+  result.tls = setup_.backend_tls;
+  result.timeout_ms =
+      Ns(options.pools.connect_timeout + options.pools.handshake_timeout) / kNsPerMs;
+  result.zlib_level = options.compression.zlib_level;
+  session::BackendLogin& account = result.login;
+  if (login.user->backend_account.has_value()) {
+    account.user = login.user->backend_account->user;
+    account.secret = auth::LoginSecret::Plaintext(login.user->backend_account->password);
+  } else {
+    account.user = login.user->name;
+    account.secret = *login.secret;
+  }
+  account.required = session::PooledCapabilities(login.capabilities);
+  account.optional = CompressionBits(options.compression);
+  account.collation = static_cast<uint8_t>(login.collation <= 255 ? login.collation : 45);
+  account.tls = static_cast<session::BackendTls>(backend.tls.value_or(options.backend_tls.mode));
+  account.is_unix_socket = backend.address.is_unix();
+  account.allow_public_key_request = account.tls == session::BackendTls::kPreferred ||
+                                     account.tls == session::BackendTls::kDisabled;
+  account.attributes = {{"program_name", "bulkhead"}, {"_client_name", "bulkhead"}};
+  return result;
+}
+
+void Worker::PublishTopology(std::shared_ptr<const routing::Topology> topology) {
+  loop_.Post([this, topology] {
+    for (session::SessionContext& context : contexts_) context.topology = topology;
+    pool_->SetTopology(topology);
+  });
+}
+
+// --- KILL
+// ----------------------------------------------------------------------------------------------
+
+void Worker::KillById(uint32_t requester, const std::string& requester_user, uint64_t id,
+                      bool query_only) {
+  const std::vector<Worker*>& workers = *setup_.workers;
+  const uint32_t first = (id & kIdMark) != 0 && id <= UINT32_MAX
+                             ? static_cast<uint32_t>(id & ((1u << kWorkerBits) - 1))
+                             : 0;
+  if (first >= workers.size()) {
+    loop_.Post([this, requester, id] { FinishKill(requester, id, false); });
+    return;
+  }
+  Worker* target = workers[first];
+  target->loop_.Post([target, from = setup_.index, requester, requester_user, id, query_only] {
+    target->TryKill(from, requester, requester_user, id, query_only, 0);
+  });
+}
+
+void Worker::TryKill(uint32_t requester_worker, uint32_t requester, const std::string& user,
+                     uint64_t id, bool query_only, uint32_t tried) {
+  const std::vector<Worker*>& workers = *setup_.workers;
+  SessionRunner* victim = nullptr;
+  if ((id & kIdMark) != 0) {
+    auto it = runners_.find(static_cast<uint32_t>(id));
+    if (it != runners_.end() && it->second->logged_in()) victim = it->second.get();
+  } else {
+    // A backend's own id, as CONNECTION_ID() or the process list show it: only while it serves a
+    // session of this user.
+    pool_->ForEach([&](const BackendConnection& connection) {
+      if (connection.thread_id != id || connection.owner == nullptr) return;
+      auto it = runners_.find(connection.owner->login().connection_id);
+      if (it != runners_.end()) victim = it->second.get();
+    });
+  }
+  // Another user's session is as good as none: its existence is nobody else's business.
+  if (victim != nullptr && victim->session()->login().user_as_given != user) victim = nullptr;
+  if (victim != nullptr) {
+    victim->BeKilled(query_only);
+  } else if ((id & kIdMark) == 0 && tried + 1 < workers.size()) {
+    Worker* next = workers[(setup_.index + 1) % workers.size()];
+    next->loop_.Post(
+        [=] { next->TryKill(requester_worker, requester, user, id, query_only, tried + 1); });
+    return;
+  }
+  Worker* back = workers[requester_worker];
+  back->loop_.Post(
+      [back, requester, id, found = victim != nullptr] { back->FinishKill(requester, id, found); });
+}
+
+void Worker::FinishKill(uint32_t requester, uint64_t id, bool found) {
+  auto it = runners_.find(requester);
+  if (it == runners_.end() || it->second->session() == nullptr) return;
+  it->second->OnKillDone(found, id);
+}
+
+// --- time and shutdown
+// -----------------------------------------------------------------------------------
+
+void Worker::OnTick() {
+  const uint64_t now = loop_.NowNs();
+  pool_->Tick(now);
+  if (now - last_time_check_ns_ >= 1000 * kNsPerMs) {
+    last_time_check_ns_ = now;
+    CheckTimes(now);
+  }
+  if (shutdown_deadline_ns_ != 0) ContinueShutdown();
+}
+
+// Once a second over all clients: cheaper than a timer for each, at the cost of a second's
+// precision.
+void Worker::CheckTimes(uint64_t now_ns) {
+  const config::Clients& limits = setup_.options->clients;
+  std::vector<SessionRunner*> late;
+  for (const auto& [id, runner] : runners_) {
+    const uint64_t limit = Ns(runner->logged_in() ? limits.idle_timeout : limits.handshake_timeout);
+    const bool idle = !runner->logged_in() || runner->session()->idle();
+    if (idle && now_ns - runner->last_activity_ns() > limit) late.push_back(runner.get());
+  }
+  for (SessionRunner* runner : late) {
+    if (!runner->logged_in()) setup_.metrics->logins_failed[metrics::LoginFailure::kTimeout].Add();
+    runner->CloseClient();
+  }
+}
+
+void Worker::RequestShutdown(uint64_t deadline_ms) {
+  loop_.Post([this, deadline_ms] {
+    const bool first = shutdown_deadline_ns_ == 0;
+    shutdown_deadline_ns_ = std::max<uint64_t>(1, loop_.NowNs() + deadline_ms * kNsPerMs);
+    if (first) {
+      listeners_.clear();
+      std::vector<SessionRunner*> all;
+      for (const auto& [id, runner] : runners_) all.push_back(runner.get());
+      for (SessionRunner* runner : all) runner->Drain();
+    }
+    ContinueShutdown();
+  });
+}
+
+void Worker::ContinueShutdown() {
+  if (tick_ == nullptr) return;
+  if (loop_.NowNs() >= shutdown_deadline_ns_) {
+    std::vector<SessionRunner*> all;
+    for (const auto& [id, runner] : runners_) all.push_back(runner.get());
+    for (SessionRunner* runner : all) runner->CloseClient();
+  }
+  if (!runners_.empty()) return;
+  pool_->Shutdown();
+  tick_.reset();
+  // What was retired in this turn goes first.
+  loop_.Post([this] { loop_.Stop(); });
+}
+
+}  // namespace bulkhead::io

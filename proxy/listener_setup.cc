@@ -1,0 +1,96 @@
+#include "proxy/listener_setup.h"
+
+#include <ctime>
+#include <utility>
+
+#include "proxy/auth/rsa_key.h"
+#include "proxy/session/capability_rules.h"
+
+namespace bulkhead {
+
+namespace {
+
+io::TlsVersion VersionOf(config::TlsVersion version) {
+  return version == config::TlsVersion::kTls13 ? io::TlsVersion::kTls13 : io::TlsVersion::kTls12;
+}
+
+// The configured certificate, or one made now: clients that ask for encryption without checking are
+// served either way.
+io::TlsContext::Ptr MakeClientTls(const config::ClientTls& tls, std::string* error) {
+  io::TlsServerOptions options;
+  options.cert_file = tls.cert;
+  options.key_file = tls.key;
+  options.client_ca_file = tls.ca;
+  options.min_version = VersionOf(tls.min_version);
+  if (tls.cert.empty())
+    return io::TlsContext::MakeSelfSigned(options, "bulkhead", std::time(nullptr), error);
+  return io::TlsContext::MakeServer(options, error);
+}
+
+// MariaDB's protocol knows zlib only.
+wire::Capabilities CompressionBits(const config::Compression& compression, bool mariadb) {
+  wire::Capabilities bits = 0;
+  for (config::CompressionAlgorithm algorithm : compression.clients) {
+    if (algorithm == config::CompressionAlgorithm::kZlib) bits |= wire::kClientCompress;
+    if (algorithm == config::CompressionAlgorithm::kZstd && !mariadb)
+      bits |= wire::kClientZstdCompressionAlgorithm;
+  }
+  return bits;
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<const io::ClientListener>> MakeListeners(const config::Options& options,
+                                                                     std::string* error) {
+  std::vector<std::shared_ptr<const io::ClientListener>> listeners;
+  const io::TlsContext::Ptr tls = MakeClientTls(options.client_tls, error);
+  if (tls == nullptr) return listeners;
+  const std::shared_ptr<const auth::RsaKeyPair> rsa = auth::RsaKeyPair::Generate();
+  for (const config::MysqlListener& configured : options.mysql) {
+    auto listener = std::make_shared<io::ClientListener>();
+    const std::optional<io::SocketAddress> address =
+        configured.address.is_unix()
+            ? io::SocketAddress::FromUnixPath(configured.address.socket_path)
+            : io::SocketAddress::FromNumeric(configured.address.host, configured.address.port);
+    if (!address.has_value()) {
+      *error = "listen.mysql: " + configured.address.ToString() +
+               " is no numeric address and no usable socket path";
+      return {};
+    }
+    listener->address = *address;
+    listener->is_unix = configured.address.is_unix();
+    listener->proxy_protocol = configured.proxy_protocol;
+    for (const std::string& network : configured.proxy_networks)
+      (void)listener->proxy_networks.Add(network);
+    session::ClientHandshakeOptions handshake;
+    const bool mariadb = configured.family == routing::ServerFamily::kMariadb;
+    handshake.family = mariadb ? session::ServerFamily::kMariadb : session::ServerFamily::kMysql;
+    handshake.server_version = (mariadb ? "5.5.5-" : "") + configured.version;
+    handshake.capabilities =
+        session::OfferedToClients(handshake.family) | CompressionBits(options.compression, mariadb);
+    handshake.tls_available = configured.tls != config::TlsMode::kDisabled;
+    handshake.tls_required = configured.tls == config::TlsMode::kRequired;
+    handshake.default_plugin = mariadb ? auth::Plugin::kNativePassword : auth::Plugin::kCachingSha2;
+    handshake.rsa = rsa;
+    handshake.max_login_bytes = options.clients.max_unauthenticated_bytes;
+    listener->handshake =
+        std::make_shared<const session::ClientHandshakeOptions>(std::move(handshake));
+    listener->tls = tls;
+    listeners.push_back(std::move(listener));
+  }
+  return listeners;
+}
+
+io::TlsContext::Ptr MakeBackendTls(const config::Options& options, std::string* error) {
+  const config::BackendTlsOptions& tls = options.backend_tls;
+  io::TlsClientOptions client;
+  client.verify =
+      tls.mode == routing::BackendTls::kVerify ? io::TlsVerify::kIdentity : io::TlsVerify::kNone;
+  client.ca_file = tls.ca;
+  client.cert_file = tls.cert;
+  client.key_file = tls.key;
+  client.min_version = VersionOf(tls.min_version);
+  return io::TlsContext::MakeClient(client, error);
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,37 @@
+// The process: workers, HTTP pages and signals, wired together, started and stopped in order.
+//
+// Purpose: everything that is made once. Start order: TLS contexts and users, sockets (so that an
+// error leaves nothing
+//   behind), workers, HTTP. Stop order: listeners, sessions, pools, threads, HTTP.
+// Thread: Run on the main thread, which only waits for signals.
+// Errors: Start says in words what can't be had (a port in use, an unreadable certificate).
+#ifndef BULKHEAD_PROXY_SERVER_H_
+#define BULKHEAD_PROXY_SERVER_H_
+
+#include <memory>
+#include <string>
+
+#include "proxy/config/options.h"
+
+namespace bulkhead {
+
+class Server {
+ public:
+  Server(std::shared_ptr<const config::Options> options, std::string version);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // "" or what is wrong.
+  [[nodiscard]] std::string Start();
+  // Until SIGTERM or SIGINT (drain; a second one ends at once). Returns the exit code.
+  [[nodiscard]] int Run();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bulkhead
+
+#endif  // BULKHEAD_PROXY_SERVER_H_

@@ -1,0 +1,229 @@
+#include "proxy/session/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/wire/capabilities.h"
+#include "proxy/wire/frame.h"
+#include "proxy/wire/responses.h"
+
+namespace bulkhead::session {
+
+namespace {
+
+constexpr size_t kHeaderSize = wire::kFrameHeaderSize;
+constexpr uint32_t kFullFrame = wire::kMaxFramePayload;
+
+uint32_t FrameLength(std::span<const uint8_t> bytes) {
+  return wire::LoadFrameHeader(bytes.data()).payload_size;
+}
+
+}  // namespace
+
+Session::Session(SessionShell* shell, SessionContext* context, SessionLogin login)
+    : shell_(shell), context_(context), login_(std::move(login)) {
+  ForgetState();
+}
+
+Session::~Session() = default;
+
+size_t Session::OnClientBytes(std::span<uint8_t> bytes) {
+  size_t taken = 0;
+  while (taken < bytes.size()) {
+    size_t n = 0;
+    switch (state_) {
+      case State::ExpectCommand:
+        n = TakeCommand(bytes.subspan(taken));
+        break;
+      case State::ExpectRequestRest:
+        n = ForwardRequestRest(bytes.subspan(taken));
+        break;
+      case State::ExpectLocalData:
+        n = ForwardLocalData(bytes.subspan(taken));
+        break;
+      case State::ExpectLink:
+      case State::ExpectRestore:
+      case State::ExpectResponse:
+      case State::ExpectKill:
+      case State::ExpectLogin:
+        return taken;
+      case State::Closed:
+        return bytes.size();
+    }
+    if (n == 0) break;
+    taken += n;
+  }
+  return taken;
+}
+
+// Takes a whole command, or the first frame's first kHeadLimit bytes of a longer one.
+size_t Session::TakeCommand(std::span<uint8_t> bytes) {
+  if (bytes.size() < kHeaderSize) return 0;
+  const uint32_t length = FrameLength(bytes);
+  request_ = Request{};
+  request_.started_ns = shell_->NowNs();
+  if (bytes[3] != 0) {
+    request_.last_sequence = bytes[3];
+    AnswerErrorAndClose(MakeError(wire::ClientError::kPacketsOutOfOrder));
+    return bytes.size();
+  }
+  if (length == 0) {
+    AnswerErrorAndClose(MakeError(wire::ClientError::kMalformedPacket));
+    return bytes.size();
+  }
+  const size_t available = std::min<size_t>(bytes.size() - kHeaderSize, length);
+  if (available < std::min<size_t>(length, kHeadLimit)) return 0;
+  request_.rest_of_frame = length - available;
+  request_.more_frames = length == kFullFrame;
+  Dispatch(bytes.first(kHeaderSize + available));
+  return kHeaderSize + available;
+}
+
+void Session::Dispatch(std::span<uint8_t> head) {
+  request_.command = static_cast<wire::Command>(head[kHeaderSize]);
+  if (lost_state_) {
+    AnswerErrorAndClose(MakeError(wire::ClientError::kStateLost), Outcome::kStateLost);
+    return;
+  }
+  if (OnCommandThatMayBeLong(head)) return;
+  if (IsLong()) {
+    AnswerErrorAndClose(MakeError(wire::ClientError::kMalformedPacket));
+    return;
+  }
+  OnShortCommand(head);
+}
+
+size_t Session::ForwardRequestRest(std::span<uint8_t> bytes) {
+  size_t taken = 0;
+  while (taken < bytes.size()) {
+    if (request_.rest_of_frame == 0) {
+      if (!request_.more_frames) break;
+      const auto header = bytes.subspan(taken);
+      if (header.size() < kHeaderSize) break;
+      const uint32_t length = FrameLength(header);
+      if (header[3] != static_cast<uint8_t>(request_.last_sequence + 1)) {
+        AnswerErrorAndClose(MakeError(wire::ClientError::kPacketsOutOfOrder));
+        return bytes.size();
+      }
+      request_.last_sequence = header[3];
+      request_.rest_of_frame = length;
+      request_.more_frames = length == kFullFrame;
+      link_->Send(header.first(kHeaderSize));
+      taken += kHeaderSize;
+      continue;
+    }
+    const size_t n = std::min<size_t>(bytes.size() - taken, request_.rest_of_frame);
+    link_->Send(bytes.subspan(taken, n));
+    if (request_.grammar == ResponseGrammar::kPrepare && effects_ != nullptr) {
+      // Prepared again on another connection, it is needed whole.
+      const auto* text = reinterpret_cast<const char*>(bytes.data()) + taken;
+      effects_->text.append(text, n);
+    }
+    request_.rest_of_frame -= n;
+    taken += n;
+  }
+  if (!IsLong()) RequestIsComplete();
+  return taken;
+}
+
+// After LOCAL INFILE was asked for, the client sends packets until an empty one; then the server
+// answers.
+size_t Session::ForwardLocalData(std::span<uint8_t> bytes) {
+  size_t taken = 0;
+  while (taken < bytes.size()) {
+    if (request_.rest_of_frame > 0) {
+      const size_t n = std::min<size_t>(bytes.size() - taken, request_.rest_of_frame);
+      link_->Send(bytes.subspan(taken, n));
+      request_.rest_of_frame -= n;
+      taken += n;
+      continue;
+    }
+    const auto header = bytes.subspan(taken);
+    if (header.size() < kHeaderSize) break;
+    request_.last_sequence = header[3];
+    request_.rest_of_frame = FrameLength(header);
+    link_->Send(header.first(kHeaderSize));
+    taken += kHeaderSize;
+    if (request_.rest_of_frame == 0) {
+      state_ = State::ExpectResponse;
+      break;
+    }
+  }
+  return taken;
+}
+
+void Session::AnswerOk() {
+  std::vector<uint8_t>& out = context_->scratch;
+  out.clear();
+  wire::PacketWriter writer(&out, static_cast<uint8_t>(request_.last_sequence + 1));
+  writer.Append([this](wire::ByteWriter* packet) {
+    wire::OkPacket ok;
+    ok.status = status_;
+    wire::EncodeOk(ok, login_.capabilities, packet);
+  });
+  shell_->SendToClient(out);
+  FinishCommand(Outcome::kOk);
+}
+
+void Session::AnswerError(const RouterError& error, Outcome outcome) {
+  std::vector<uint8_t>& out = context_->scratch;
+  out.clear();
+  wire::PacketWriter writer(&out, static_cast<uint8_t>(request_.last_sequence + 1));
+  writer.Append([&error](wire::ByteWriter* packet) {
+    wire::EncodeErr({.code = error.code, .sqlstate = error.sqlstate, .message = error.message},
+                    packet);
+  });
+  shell_->SendToClient(out);
+  if (IsLong()) {
+    // The rest of a long command would have to be read and thrown away, without an end that we
+    // could know.
+    FinishCommand(outcome);
+    Close();
+    return;
+  }
+  FinishCommand(outcome);
+}
+
+void Session::AnswerErrorAndClose(const RouterError& error, Outcome outcome) {
+  AnswerError(error, outcome);
+  Close();
+}
+
+void Session::FinishCommand(Outcome outcome) {
+  shell_->CountStatement(target_.shard, request_.kind, outcome,
+                         shell_->NowNs() - request_.started_ns);
+  effects_.reset();
+  held_ = {};
+  if (state_ != State::Closed) state_ = State::ExpectCommand;
+}
+
+void Session::Close() {
+  if (state_ == State::Closed) return;
+  OnClientGone();
+  shell_->CloseClient();
+}
+
+void Session::OnClientGone() {
+  if (state_ == State::Closed) return;
+  const State was = state_;
+  state_ = State::Closed;
+  if (was == State::ExpectLink) shell_->CancelAcquire();
+  if (link_ == nullptr) return;
+  const bool in_mid_statement = was == State::ExpectRestore || was == State::ExpectRequestRest ||
+                                was == State::ExpectResponse || was == State::ExpectLocalData;
+  // A connection that is kept or pinned goes back; the pool resets what others must not see.
+  GiveBack(in_mid_statement ? ReleaseHow::kClose : ReleaseHow::kFree);
+}
+
+RouterError Session::MakeError(wire::ClientError code, std::string_view detail) const {
+  return MakeRouterError(code, detail, tenant_.tenant());
+}
+
+bool Session::InterruptWaiting() {
+  if (state_ != State::ExpectLink) return false;
+  shell_->CancelAcquire();
+  AnswerError(MakeError(wire::ClientError::kQueryInterrupted));
+  return true;
+}
+
+}  // namespace bulkhead::session

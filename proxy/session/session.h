@@ -1,0 +1,249 @@
+// One logged-in client: takes its commands in order, places each on a backend connection, and
+// passes the answer back.
+//
+// Purpose: the decisions of the data path. Bytes come in from the client (OnClientBytes) and from
+// the connection in use
+//   (OnBackendBytes); what is to be done goes out through SessionShell. No socket, no clock, no
+//   thread in here.
+// Thread: the worker's that owns the session.
+// Units: monotonic nanoseconds, bytes.
+// Limits: a command is routed from its first kHeadLimit bytes; longer ones stream. At most one
+// command is under way; what
+//   the client sends ahead stays in the shell's input buffer, which stops reading at its watermark.
+// Errors: every command gets exactly one answer; the codes are those of the product's table
+// (client_errors.h). Split by what is decided: session.cc (input, life), session_query.cc (texts),
+// session_prepared.cc, session_commands.cc
+//   (everything else a client can send), session_link.cc (connection: ask, restore, keep, lose),
+//   session_response.cc.
+#ifndef BULKHEAD_PROXY_SESSION_SESSION_H_
+#define BULKHEAD_PROXY_SESSION_SESSION_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/session/backend_link.h"
+#include "proxy/session/link_errand.h"
+#include "proxy/session/pins.h"
+#include "proxy/session/prepared_statements.h"
+#include "proxy/session/response_tracker.h"
+#include "proxy/session/session_shell.h"
+#include "proxy/session/session_state.h"
+#include "proxy/session/tenant_binding.h"
+#include "proxy/sql/statement.h"
+#include "proxy/wire/client_errors.h"
+#include "proxy/wire/commands.h"
+
+namespace bulkhead::session {
+
+class Session {
+ public:
+  static constexpr size_t kHeadLimit = 64 * 1024;
+
+  enum class State : uint8_t {
+    ExpectCommand,
+    ExpectLink,     // asked the shell for a connection
+    ExpectRestore,  // commands that bring the connection into this session's state are under way
+    ExpectRequestRest,  // a long command is streaming to the backend
+    ExpectResponse,
+    ExpectLocalData,  // LOAD DATA LOCAL: the client's packets go to the backend
+    ExpectKill,       // asked the shell to kill, awaiting its answer
+    ExpectLogin,      // COM_CHANGE_USER: the shell's login machine has the input
+    Closed,
+  };
+
+  Session(SessionShell* shell, SessionContext* context, SessionLogin login);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Bytes from the client. Returns how many were taken; the rest is offered again, with more behind
+  // it, when WantsClientBytes() or when more came. The span may be changed in place.
+  [[nodiscard]] size_t OnClientBytes(std::span<uint8_t> bytes);
+  [[nodiscard]] bool WantsClientBytes() const {
+    return state_ == State::ExpectCommand || state_ == State::ExpectRequestRest ||
+           state_ == State::ExpectLocalData;
+  }
+  // Bytes from link(). All are taken.
+  void OnBackendBytes(std::span<uint8_t> bytes);
+
+  // The connection asked for by SessionShell::Acquire.
+  void OnLink(BackendLink* link);
+  void OnLinkFailed(const RouterError& error);
+  // Another session gets the kept connection; what this session has not read yet comes with it.
+  void OnLinkRobbed(SavedDiagnostics saved);
+  // An error had left the server's status open; asked, it says that a transaction is running.
+  void OnTransactionFound();
+  // The connection in use or kept is gone. `known_dead`: the peer closed or reset it, nothing more
+  // will run on it.
+  void OnLinkLost(bool known_dead);
+  // The client is gone, or killed: gives everything back, and asks nothing else of the shell.
+  void OnClientGone();
+  // COM_CHANGE_USER has been agreed.
+  void OnUserChanged(SessionLogin login);
+  void OnKillDone(bool found, uint64_t id);
+  // KILL QUERY for a statement that waits for a connection. True: it was answered.
+  bool InterruptWaiting();
+
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] BackendLink* link() const { return link_; }
+  [[nodiscard]] const SessionLogin& login() const { return login_; }
+  [[nodiscard]] const PinSet& pins() const { return pins_; }
+  [[nodiscard]] std::string_view tenant() const { return tenant_.tenant(); }
+  [[nodiscard]] bool idle() const { return state_ == State::ExpectCommand; }
+
+ private:
+  // The command under way.
+  struct Request {
+    wire::Command command{};
+    ResponseGrammar grammar = ResponseGrammar::kSimple;
+    sql::StatementKind kind = sql::StatementKind::kOther;
+    uint32_t flags = 0;         // sql::StatementFlag
+    uint32_t statement_id = 0;  // the client's, of a prepared statement; 0: none
+    uint64_t started_ns = 0;
+    uint64_t rest_of_frame = 0;     // bytes of the current frame not yet taken from the client
+    std::optional<Pin> pin_before;  // from the moment it is sent, whatever the answer
+    uint8_t last_sequence = 0;      // of the client's packets so far
+    uint8_t attempts = 0;           // connections that died before it was sent
+    bool more_frames = false;       // the current frame is full: another follows
+    bool sent = false;              // at least one byte of it is on its way
+    bool forwarded = false;         // at least one byte of its answer went to the client
+    bool uses_schema = false;       // USE, COM_INIT_DB: the connection's own schema does not matter
+  };
+  // What the command changes once the server has said OK. Rare, so apart.
+  struct Effects {
+    StateVectorPtr state;
+    std::optional<Pin> pin;
+    std::optional<Pin> pin_on_error;
+    bool unlocks_tables = false;
+    std::optional<uint64_t> last_insert_id;
+    std::string text;  // of COM_STMT_PREPARE
+    std::optional<TenantBinding> tenant;
+  };
+
+  // session.cc
+  size_t TakeCommand(std::span<uint8_t> bytes);
+  void Dispatch(std::span<uint8_t> head);
+  size_t ForwardRequestRest(std::span<uint8_t> bytes);
+  size_t ForwardLocalData(std::span<uint8_t> bytes);
+  void AnswerOk();
+  void AnswerError(const RouterError& error, Outcome outcome = Outcome::kRefused);
+  void AnswerErrorAndClose(const RouterError& error, Outcome outcome = Outcome::kRefused);
+  void FinishCommand(Outcome outcome);
+  void Close();
+  [[nodiscard]] bool IsLong() const { return request_.rest_of_frame > 0 || request_.more_frames; }
+  [[nodiscard]] bool InTransaction() const { return pins_.Has(Pin::kTransaction); }
+  [[nodiscard]] RouterError MakeError(wire::ClientError code, std::string_view detail = {}) const;
+
+  // session_query.cc
+  void OnQuery(std::span<uint8_t> head);
+  void RouteText(const sql::StatementInfo& info, std::span<uint8_t> head);
+  [[nodiscard]] bool HandleTenantAssignment(const sql::StatementInfo& info);
+  void ChangeTenant(const std::string& tenant);
+  void CollectEffects(const sql::StatementInfo& info);
+  [[nodiscard]] static std::optional<Pin> PinOf(const sql::StatementInfo& info);
+  [[nodiscard]] bool AnswerDiagnosticsLocally(const sql::StatementInfo& info);
+  void OnUseSchema(std::string_view schema, std::span<uint8_t> head);
+  void OnKill(uint64_t id, bool query_only);
+  [[nodiscard]] const sql::LexerMode& lexer_mode();
+
+  // session_prepared.cc
+  void OnPrepare(std::span<uint8_t> head);
+  void OnExecute(std::span<uint8_t> head);
+  void OnLongData(std::span<uint8_t> head);
+  void OnStatementCommand(std::span<uint8_t> head);  // fetch, reset
+  void OnStatementClose(std::span<uint8_t> head);
+  [[nodiscard]] ClientStatement* FindStatement(std::span<uint8_t> head);
+  [[nodiscard]] ClientStatement* CurrentStatement();
+  void ExecuteTenantAssignment(ClientStatement* statement, const sql::StatementInfo& info,
+                               std::span<uint8_t> head);
+  [[nodiscard]] bool NeedsPrepare();
+  void RememberPrepared(const LinkErrand::Answer& answer);
+  void CloseOnServer(const std::vector<uint32_t>& server_ids);
+  static void CloseOnServerOf(BackendLink* link, const std::vector<uint32_t>& server_ids);
+  [[nodiscard]] bool SendHead(std::span<uint8_t> head);
+  [[nodiscard]] bool SendExecute(ClientStatement* statement, ServerStatements::Entry* server,
+                                 std::span<uint8_t> head);
+  [[nodiscard]] bool SendRebuilt(std::span<uint8_t> head, std::span<const uint8_t> rebuilt);
+  [[nodiscard]] ServerStatements::Entry* OnServer(const ClientStatement& statement);
+  void UpdateStatementPins();
+  void FinishPrepare();
+  void FinishExecute();
+
+  // session_commands.cc
+  [[nodiscard]] bool OnCommandThatMayBeLong(std::span<uint8_t> head);
+  void OnShortCommand(std::span<uint8_t> head);
+  void ForwardPlain(ResponseGrammar grammar, std::span<uint8_t> head);
+  void OnPing(std::span<uint8_t> head);
+  void OnSetOption(std::span<uint8_t> head);
+  void OnResetConnection();
+  void OnProcessKill(std::span<uint8_t> head);
+  void OnChangeUser(std::span<uint8_t> head);
+  void ForgetState();
+
+  // session_link.cc
+  void Place(const RouteTarget& target, std::span<uint8_t> head);
+  void Hold(std::span<uint8_t> head);
+  void Attach(BackendLink* link);
+  void UseLink(std::span<uint8_t> head);
+  void AddReset(LinkErrand* errand);
+  static void AddPlan(const StateVectorPtr& has, const StateVectorPtr& wanted, ServerFamily family,
+                      LinkErrand* errand);
+  void OnRestoreBytes(std::span<uint8_t> bytes);
+  void FinishRestore();
+  void SendRequest(std::span<uint8_t> head);
+  void RequestIsComplete();
+  void NoteBeforeSending();
+  void KeepOrGiveBack();
+  void GiveBack(ReleaseHow how);
+  void GiveBackAndTryAnother(std::span<uint8_t> head);
+  void NoteLossBetweenCommands();
+  void AnswerLostTransaction();
+  void AnswerLostStatement(bool known_dead);
+
+  // session_response.cc
+  void OnUnexpectedBytes();
+  void OnResponseBytes(std::span<uint8_t> bytes);
+  void FinishResponse();
+  void ApplyStatus();
+  void ApplyEffects();
+  void NoteDiagnostics();
+
+  SessionShell* const shell_;
+  SessionContext* const context_;
+  SessionLogin login_;
+  State state_ = State::ExpectCommand;
+  uint16_t status_ = 0;  // server status flags as the client knows them
+  PinSet pins_;
+  bool lost_transaction_ = false;  // its connection died between two commands: the next one is told
+  bool lost_state_ = false;
+  bool transaction_may_commit_ =
+      false;  // something was sent since BEGIN that can commit or run stored code
+  bool transaction_wrote_ = false;
+  bool locked_by_tables_only_ = true;  // Pin::kLock is LOCK TABLES alone: UNLOCK TABLES ends it
+  bool link_is_new_ = false;           // nothing of this session was sent on link_ yet
+  BackendLink* link_ = nullptr;
+  TenantBinding tenant_;
+  RouteTarget target_;           // of the command under way, afterwards of link_
+  StateVectorPtr state_vector_;  // what a connection must have for this session
+  StateVectorPtr wanted_;  // the same for the command under way, whose hint may mean another schema
+  sql::LexerMode lexer_mode_;
+  const StateVector* lexer_mode_of_ = nullptr;  // the vector that lexer_mode_ was made from
+  Request request_;
+  std::unique_ptr<Effects> effects_;
+  StateVectorPtr restored_to_;  // by the errand under way
+  std::vector<uint8_t> held_;   // the command's head while it waits for a connection
+  ResponseTracker tracker_;
+  std::unique_ptr<LinkErrand> errand_;
+  ClientStatements statements_;
+  std::unique_ptr<SavedDiagnostics> saved_;
+  uint64_t last_insert_id_ = 0;  // what LAST_INSERT_ID() must say on another connection
+};
+
+}  // namespace bulkhead::session
+
+#endif  // BULKHEAD_PROXY_SESSION_SESSION_H_

@@ -1,0 +1,291 @@
+// Prepared statements: the client's ids and types are put into the words of whichever connection it
+// has now.
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/session/session.h"
+#include "proxy/wire/capabilities.h"
+#include "proxy/wire/execute_messages.h"
+
+namespace bulkhead::session {
+
+namespace {
+
+using wire::Command;
+using wire::DecodeError;
+
+std::span<uint8_t> Payload(std::span<uint8_t> head) { return head.subspan(wire::kFrameHeaderSize); }
+
+}  // namespace
+
+ClientStatement* Session::FindStatement(std::span<uint8_t> head) {
+  uint32_t id = 0;
+  if (wire::DecodeStatementId(Payload(head), &id) != DecodeError::kNone) {
+    AnswerErrorAndClose(MakeError(wire::ClientError::kMalformedPacket));
+    return nullptr;
+  }
+  ClientStatement* statement = statements_.Find(id);
+  if (statement == nullptr) {
+    if (request_.command == Command::kStmtSendLongData) return nullptr;  // has no answer
+    AnswerError(
+        MakeError(wire::ClientError::kUnknownStatementHandler,
+                  "Unknown prepared statement handler (" + std::to_string(id) + ") given to " +
+                      std::string(wire::CommandName(static_cast<uint8_t>(request_.command)))));
+    return nullptr;
+  }
+  request_.statement_id = statement->id;
+  return statement;
+}
+
+ClientStatement* Session::CurrentStatement() {
+  return request_.statement_id == 0 ? nullptr : statements_.Find(request_.statement_id);
+}
+
+ServerStatements::Entry* Session::OnServer(const ClientStatement& statement) {
+  return link_->statements.Find(statement.text, statement.prepared_in, statement.private_id());
+}
+
+void Session::OnPrepare(std::span<uint8_t> head) {
+  const std::span<uint8_t> payload = Payload(head);
+  const std::string_view text(reinterpret_cast<const char*>(payload.data()) + 1,
+                              payload.size() - 1);
+  if (statements_.full()) {
+    AnswerError(MakeError(wire::ClientError::kTooManyStatements));
+    return;
+  }
+  const sql::StatementInfo info = sql::Analyze(text, lexer_mode(), IsLong());
+  request_.grammar = ResponseGrammar::kPrepare;
+  request_.kind = sql::StatementKind::kShow;  // preparing executes nothing
+  effects_ = std::make_unique<Effects>();
+  effects_->text = text;
+  RouteText(info, head);
+}
+
+void Session::FinishPrepare() {
+  const std::string text = std::move(effects_->text);
+  effects_.reset();
+  if (!tracker_.ok()) {
+    statements_.NoteFailedPrepare();
+    return;
+  }
+  ClientStatement made;
+  made.text = context_->texts->Intern(text, lexer_mode());
+  made.prepared_in = wanted_;
+  made.parameter_count = tracker_.parameter_count();
+  made.column_count = tracker_.column_count();
+  made.metadata_hash = tracker_.metadata_hash();
+  const ClientStatement* statement = statements_.Add(std::move(made));
+  CloseOnServer(link_->statements.Insert(statement->text, statement->prepared_in,
+                                         tracker_.statement_id(), statement->private_id()));
+}
+
+void Session::CloseOnServer(const std::vector<uint32_t>& server_ids) {
+  CloseOnServerOf(link_, server_ids);
+}
+
+void Session::CloseOnServerOf(BackendLink* link, const std::vector<uint32_t>& server_ids) {
+  std::vector<uint8_t> packets;
+  for (const uint32_t id : server_ids) {
+    wire::PacketWriter writer(&packets, 0);
+    writer.Append([id](wire::ByteWriter* out) { wire::EncodeStatementClose(id, out); });
+  }
+  if (!packets.empty()) link->Send(packets);
+}
+
+// The statement is one that this session prepared, but the server behind this connection may not
+// know it.
+bool Session::NeedsPrepare() {
+  const ClientStatement* statement = CurrentStatement();
+  return statement != nullptr && OnServer(*statement) == nullptr;
+}
+
+void Session::RememberPrepared(const LinkErrand::Answer& answer) {
+  const ClientStatement* statement = CurrentStatement();
+  if (statement == nullptr) return;
+  CloseOnServer(link_->statements.Insert(statement->text, statement->prepared_in,
+                                         answer.statement_id, statement->private_id()));
+}
+
+void Session::OnExecute(std::span<uint8_t> head) {
+  ClientStatement* statement = FindStatement(head);
+  if (statement == nullptr) return;
+  request_.grammar = ResponseGrammar::kExecute;
+  const sql::StatementInfo& info = statement->text->info;
+  request_.kind = info.kind;
+  request_.flags = info.flags;
+  if (statement->text->sets_tenant) {
+    ExecuteTenantAssignment(statement, info, head);
+    return;
+  }
+  if (AsksForCursor(Payload(head))) statement->wants_own = true;
+  CollectEffects(info);
+  RouteText(info, head);
+}
+
+// SET @tenant = ?
+void Session::ExecuteTenantAssignment(ClientStatement* statement, const sql::StatementInfo& info,
+                                      std::span<uint8_t> head) {
+  wire::StatementExecute execute;
+  std::vector<wire::ParameterType> types;
+  std::vector<wire::Parameter> values;
+  const std::span<const uint8_t> payload = Payload(head);
+  bool understood =
+      info.assignments.size() == 1 && statement->parameter_count == 1 && !IsLong() &&
+      wire::DecodeStatementExecute(payload, login_.capabilities, 1, &execute) == DecodeError::kNone;
+  if (understood && execute.types_bound) {
+    understood = wire::DecodeParameterTypes(execute.types.Of(payload), login_.capabilities, 1,
+                                            &types) == DecodeError::kNone;
+    const std::span<const uint8_t> section = execute.types.Of(payload);
+    if (understood) statement->types.assign(section.begin(), section.end());
+  } else if (understood) {
+    understood = wire::DecodeParameterTypes(statement->types, login_.capabilities, 1, &types) ==
+                 DecodeError::kNone;
+  }
+  understood =
+      understood && types.size() == 1 &&
+      wire::DecodeParameters(
+          payload, execute, types, [](size_t) { return false; }, &values) == DecodeError::kNone;
+  if (!understood) {
+    AnswerError(MakeError(wire::ClientError::kTenantChangeRefused,
+                          "@tenant takes one string, alone in its statement"));
+    return;
+  }
+  ChangeTenant(values[0].is_null ? std::string() : std::string(values[0].value));
+}
+
+void Session::OnLongData(std::span<uint8_t> head) {
+  ClientStatement* statement = FindStatement(head);
+  if (statement == nullptr) {
+    // No answer: the server would remember the mistake until the execute. Ours fails there as well.
+    if (IsLong()) AnswerErrorAndClose(MakeError(wire::ClientError::kUnknownStatementHandler));
+    return;
+  }
+  request_.grammar = ResponseGrammar::kNone;
+  request_.kind = sql::StatementKind::kShow;
+  statement->wants_own = true;
+  statement->long_data = true;
+  request_.pin_before = Pin::kLongData;
+  RouteText(statement->text->info, head);
+}
+
+void Session::OnStatementCommand(std::span<uint8_t> head) {
+  ClientStatement* statement = FindStatement(head);
+  if (statement == nullptr) return;
+  if (request_.command == Command::kStmtReset && !statement->long_data && !statement->cursor_open) {
+    AnswerOk();
+    return;
+  }
+  request_.grammar =
+      request_.command == Command::kStmtFetch ? ResponseGrammar::kFetch : ResponseGrammar::kSimple;
+  request_.kind = sql::StatementKind::kShow;
+  RouteText(statement->text->info, head);
+}
+
+// Has no answer. The server's statement stays for the next session with the same text, unless it
+// holds state.
+void Session::OnStatementClose(std::span<uint8_t> head) {
+  uint32_t id = 0;
+  if (wire::DecodeStatementClose(Payload(head), &id) != DecodeError::kNone) return;
+  ClientStatement* statement = statements_.Find(id);
+  if (statement == nullptr) return;
+  if (link_ != nullptr && statement->wants_own && link_->use == BackendLink::Use::kLent) {
+    CloseOnServer(link_->statements.TakePrivate(statement->private_id()));
+  }
+  (void)statements_.Remove(statement->id);
+  const bool was_pinned = !pins_.empty();
+  UpdateStatementPins();
+  if (was_pinned) KeepOrGiveBack();
+}
+
+void Session::UpdateStatementPins() {
+  if (pins_.Has(Pin::kLongData) && !statements_.AnyLongData()) pins_.Remove(Pin::kLongData);
+  if (statements_.AnyCursor()) {
+    pins_.Add(Pin::kCursor);
+  } else {
+    pins_.Remove(Pin::kCursor);
+  }
+}
+
+// Sends the head of the command, in the words of this connection. False: answered with an error
+// instead.
+bool Session::SendHead(std::span<uint8_t> head) {
+  ClientStatement* statement = CurrentStatement();
+  if (statement == nullptr) {
+    link_->Send(head);
+    return true;
+  }
+  ServerStatements::Entry* server = OnServer(*statement);
+  if (request_.grammar == ResponseGrammar::kExecute) return SendExecute(statement, server, head);
+  wire::PatchStatementId(Payload(head), server->server_id);
+  link_->Send(head);
+  return true;
+}
+
+bool Session::SendExecute(ClientStatement* statement, ServerStatements::Entry* server,
+                          std::span<uint8_t> head) {
+  std::vector<uint8_t> rebuilt(head.begin(), head.begin() + wire::kFrameHeaderSize);
+  switch (RewriteExecute(Payload(head), login_.capabilities, statement, server, &rebuilt)) {
+    case ExecuteRewrite::kInPlace:
+      link_->Send(head);
+      return true;
+    case ExecuteRewrite::kRebuilt:
+      return SendRebuilt(head, rebuilt);
+    case ExecuteRewrite::kNoTypes:
+      AnswerError(MakeError(wire::ClientError::kWrongArguments,
+                            "Incorrect arguments to mysqld_stmt_execute"));
+      break;
+    case ExecuteRewrite::kMalformed:
+      AnswerError(MakeError(wire::ClientError::kMalformedPacket));
+      break;
+  }
+  KeepOrGiveBack();
+  return false;
+}
+
+bool Session::SendRebuilt(std::span<uint8_t> head, std::span<const uint8_t> rebuilt) {
+  const wire::FrameHeader header = wire::LoadFrameHeader(head.data());
+  const size_t length = header.payload_size + rebuilt.size() - head.size();
+  if (request_.more_frames || length >= wire::kMaxFramePayload) {
+    // All frames behind it would have to be cut anew. Drivers send their types along with values of
+    // this size.
+    AnswerError(MakeError(wire::ClientError::kHoldQueueFull,
+                          "an execute of 16 MiB must bring its parameter types with it"));
+    KeepOrGiveBack();
+    return false;
+  }
+  std::vector<uint8_t> packet(rebuilt.begin(), rebuilt.end());
+  wire::StoreFrameHeader({.payload_size = static_cast<uint32_t>(length), .sequence = 0},
+                         packet.data());
+  link_->Send(packet);
+  return true;
+}
+
+void Session::FinishExecute() {
+  ClientStatement* statement = CurrentStatement();
+  if (statement == nullptr) return;
+  switch (request_.command) {
+    case Command::kStmtExecute:
+    case Command::kMariadbStmtBulkExecute:
+      statement->long_data = false;
+      statement->cursor_open = tracker_.cursor_opened();
+      if (!tracker_.ok()) {
+        if (ServerStatements::Entry* server = OnServer(*statement); server != nullptr)
+          server->types.clear();
+      }
+      break;
+    case Command::kStmtFetch:
+      if (tracker_.ok() && (tracker_.status() & wire::kStatusLastRowSent) != 0)
+        statement->cursor_open = false;
+      break;
+    case Command::kStmtReset:
+      statement->long_data = false;
+      statement->cursor_open = false;
+      break;
+    default:
+      break;
+  }
+  UpdateStatementPins();
+}
+
+}  // namespace bulkhead::session

@@ -1,0 +1,257 @@
+// SQL texts: what a statement sets and leaves behind, and where it goes.
+
+#include <utility>
+
+#include "proxy/session/session.h"
+#include "proxy/wire/capabilities.h"
+#include "proxy/wire/result_set.h"
+
+namespace bulkhead::session {
+
+namespace {
+
+using sql::Assignment;
+using sql::StatementKind;
+
+std::string_view AsText(std::span<const uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+const sql::LexerMode& Session::lexer_mode() {
+  if (lexer_mode_of_ != state_vector_.get()) {
+    lexer_mode_ = LexerModeOf(*state_vector_, login_.capabilities, context_->server_family,
+                              context_->server_version);
+    lexer_mode_of_ = state_vector_.get();
+  }
+  return lexer_mode_;
+}
+
+void Session::OnQuery(std::span<uint8_t> head) {
+  const std::span<const uint8_t> payload =
+      std::span<const uint8_t>(head).subspan(wire::kFrameHeaderSize);
+  std::string_view text;
+  const bool truncated = IsLong();
+  if ((login_.capabilities & wire::kClientQueryAttributes) != 0) {
+    size_t offset = 0;
+    if (wire::FindQueryText(payload, login_.capabilities, &offset) != wire::DecodeError::kNone) {
+      AnswerErrorAndClose(MakeError(wire::ClientError::kMalformedPacket));
+      return;
+    }
+    text = AsText(payload.subspan(offset));
+  } else {
+    text = AsText(payload.subspan(1));
+  }
+  const sql::StatementInfo info = sql::Analyze(text, lexer_mode(), truncated);
+  request_.grammar = ResponseGrammar::kQuery;
+  request_.kind = info.kind;
+  request_.flags = info.flags;
+  switch (info.kind) {
+    case StatementKind::kUse:
+      OnUseSchema(info.schema_name, head);
+      return;
+    case StatementKind::kKill:
+      if (info.kill_id_is_literal) {
+        OnKill(info.kill_id, info.kill_query_only);
+        return;
+      }
+      break;
+    case StatementKind::kSet:
+      if (HandleTenantAssignment(info)) return;
+      break;
+    default:
+      break;
+  }
+  if (info.Has(sql::kReadsWarnings) && AnswerDiagnosticsLocally(info)) return;
+  CollectEffects(info);
+  RouteText(info, head);
+}
+
+// Where the text goes, by its tenant; refused where the tenant is missing, unknown or another's.
+void Session::RouteText(const sql::StatementInfo& info, std::span<uint8_t> head) {
+  RouteTarget target;
+  std::optional<std::string> hint_schema;
+  if (std::optional<RouterError> error =
+          tenant_.Resolve(*context_, login_, info, InTransaction(), &target, &hint_schema);
+      error.has_value()) {
+    AnswerError(*error);
+    return;
+  }
+  wanted_ = hint_schema.has_value() ? context_->states->WithSchema(state_vector_, *hint_schema)
+                                    : state_vector_;
+  Place(target, head);
+}
+
+// `SET @tenant = 'acme'` alone is the router's own. True: answered.
+bool Session::HandleTenantAssignment(const sql::StatementInfo& info) {
+  const Assignment* found = nullptr;
+  for (const Assignment& assignment : info.assignments) {
+    if (assignment.target == Assignment::Target::kUserVariable && assignment.name == "tenant")
+      found = &assignment;
+  }
+  if (found == nullptr) return false;
+  std::string tenant;
+  const bool literal = found->value_kind == Assignment::Value::kString
+                           ? sql::DecodeStringLiteral(found->value, lexer_mode(), &tenant)
+                           : found->value_kind == Assignment::Value::kNull;
+  if (!literal || info.assignments.size() > 1 || info.Has(sql::kMultiStatement)) {
+    AnswerError(MakeError(wire::ClientError::kTenantChangeRefused,
+                          literal ? "SET @tenant must stand alone in its statement"
+                                  : "@tenant takes a string literal, a bound parameter or NULL"));
+    return true;
+  }
+  ChangeTenant(tenant);
+  return true;
+}
+
+void Session::ChangeTenant(const std::string& tenant) {
+  if (std::optional<RouterError> error =
+          tenant_.SetVariable(*context_, login_, tenant, pins_.HoldsState());
+      error.has_value()) {
+    AnswerError(*error);
+    return;
+  }
+  state_vector_ = context_->states->WithSchema(state_vector_, tenant_.PhysicalSchema(*context_));
+  AnswerOk();
+}
+
+// The reason to keep the connection after this text, if there is one that is known from the text
+// alone.
+std::optional<Pin> Session::PinOf(const sql::StatementInfo& info) {
+  if (info.Has(sql::kMultiStatement)) return Pin::kMultiStatement;
+  if (info.Has(sql::kWritesUserVariable)) return Pin::kUserVariable;
+  if (info.Has(sql::kUnknownFunction)) return Pin::kRoutine;
+  switch (info.kind) {
+    case StatementKind::kCall:
+      return Pin::kRoutine;
+    case StatementKind::kExecuteText:
+      return Pin::kTextPrepare;
+    case StatementKind::kXa:
+      return Pin::kXa;
+    case StatementKind::kOther:
+      return Pin::kUnknownStatement;
+    case StatementKind::kEmpty:
+    case StatementKind::kSelect:
+    case StatementKind::kDml:
+    case StatementKind::kDdl:
+    case StatementKind::kBegin:
+    case StatementKind::kCommit:
+    case StatementKind::kRollback:
+    case StatementKind::kSavepoint:
+    case StatementKind::kSet:
+    case StatementKind::kUse:
+    case StatementKind::kShow:
+    case StatementKind::kKill:
+    case StatementKind::kDo:
+    case StatementKind::kPrepareText:
+    case StatementKind::kDeallocateText:
+    case StatementKind::kLockTables:
+    case StatementKind::kUnlockTables:
+    case StatementKind::kHandler:
+    case StatementKind::kAdmin:
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+// What the statement changes if the server says OK.
+void Session::CollectEffects(const sql::StatementInfo& info) {
+  request_.pin_before = PinOf(info);
+  Effects effects;
+  bool any = false;
+  const auto pin_on_ok = [&](Pin pin) { effects.pin = pin, any = true; };
+  if (info.Has(sql::kCreatesTempTable)) pin_on_ok(Pin::kTemporaryTable);
+  if (info.Has(sql::kUsesLockFunction) || info.kind == StatementKind::kLockTables)
+    pin_on_ok(Pin::kLock);
+  if (info.kind == StatementKind::kPrepareText) pin_on_ok(Pin::kTextPrepare);
+  if (info.kind == StatementKind::kHandler) pin_on_ok(Pin::kHandler);
+  if (info.kind == StatementKind::kUnlockTables) effects.unlocks_tables = true, any = true;
+  if (info.kind == StatementKind::kSet) {
+    any = true;
+    const SetEffect set =
+        ApplySet(state_vector_, info, lexer_mode(), context_->server_family, context_->states);
+    if (set.kind != SetEffect::Kind::kNothing && set.state != state_vector_)
+      effects.state = set.state;
+    if (set.kind == SetEffect::Kind::kPin) effects.pin = set.pin;
+    effects.last_insert_id = set.last_insert_id;
+    if (info.assignments.size() > 1) effects.pin_on_error = Pin::kFailedSet;
+  }
+  if (any) effects_ = std::make_unique<Effects>(std::move(effects));
+}
+
+// SHOW WARNINGS and the like after the connection that knows them went to another session. True:
+// answered.
+bool Session::AnswerDiagnosticsLocally(const sql::StatementInfo& info) {
+  if (link_ != nullptr) return false;
+  if (!info.Has(sql::kShowWarningsExactly)) {
+    if (saved_ == nullptr) return false;  // a connection without warnings will say the same
+    AnswerErrorAndClose(MakeError(wire::ClientError::kStateLost), Outcome::kStateLost);
+    return true;
+  }
+  if (saved_ != nullptr) {
+    shell_->SendToClient(saved_->warnings);
+  } else {
+    std::vector<uint8_t>& out = context_->scratch;
+    out.clear();
+    wire::ResultSetWriter writer(&out, static_cast<uint8_t>(request_.last_sequence + 1),
+                                 login_.capabilities, status_);
+    writer.Begin(
+        {wire::TextColumn("Level"), wire::NumberColumn("Code", true), wire::TextColumn("Message")});
+    writer.End();
+    shell_->SendToClient(out);
+  }
+  FinishCommand(Outcome::kOk);
+  return true;
+}
+
+// USE and COM_INIT_DB: the schema may name the tenant, and may stand for a physical one.
+void Session::OnUseSchema(std::string_view schema, std::span<uint8_t> head) {
+  TenantBinding changed = tenant_;
+  std::string physical;
+  RouteTarget target;
+  if (std::optional<RouterError> error =
+          changed.UseSchema(*context_, login_, schema, pins_.HoldsState(), &physical, &target);
+      error.has_value()) {
+    AnswerError(*error);
+    return;
+  }
+  auto effects = std::make_unique<Effects>();
+  effects->state = context_->states->WithSchema(state_vector_, physical);
+  effects->tenant = std::move(changed);
+  effects_ = std::move(effects);
+  wanted_ = state_vector_;
+  request_.uses_schema = true;
+  if (request_.command == wire::Command::kInitDb) request_.grammar = ResponseGrammar::kSimple;
+  if (physical == schema) {
+    Place(target, head);
+    return;
+  }
+  // The server is asked for the physical name; its answer is the same for both forms of the
+  // command.
+  std::vector<uint8_t> rewritten;
+  wire::PacketWriter writer(&rewritten, 0);
+  writer.Append([&](wire::ByteWriter* out) {
+    out->WriteU8(static_cast<uint8_t>(wire::Command::kInitDb));
+    out->WriteText(physical);
+  });
+  request_.grammar = ResponseGrammar::kSimple;
+  Place(target, rewritten);
+}
+
+void Session::OnKill(uint64_t id, bool query_only) {
+  state_ = State::ExpectKill;
+  shell_->Kill(id, query_only);
+}
+
+void Session::OnKillDone(bool found, uint64_t id) {
+  state_ = State::ExpectCommand;
+  if (found) {
+    AnswerOk();
+  } else {
+    AnswerError(
+        MakeError(wire::ClientError::kNoSuchThread, "Unknown thread id: " + std::to_string(id)));
+  }
+}
+
+}  // namespace bulkhead::session

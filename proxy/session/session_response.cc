@@ -1,0 +1,158 @@
+// The server's answer on its way to the client, and what it tells about the session.
+
+#include <utility>
+
+#include "proxy/session/session.h"
+#include "proxy/wire/capabilities.h"
+
+namespace bulkhead::session {
+
+void Session::OnBackendBytes(std::span<uint8_t> bytes) {
+  switch (state_) {
+    case State::ExpectRestore:
+      OnRestoreBytes(bytes);
+      return;
+    case State::ExpectRequestRest:
+    case State::ExpectResponse:
+    case State::ExpectLocalData:
+      OnResponseBytes(bytes);
+      return;
+    case State::ExpectCommand:
+    case State::ExpectLink:
+    case State::ExpectKill:
+    case State::ExpectLogin:
+      // A server says something unasked only when it closes the connection (4031, 1927, 1053):
+      // treat it as closed.
+      OnUnexpectedBytes();
+      return;
+    case State::Closed:
+      return;
+  }
+}
+
+void Session::OnUnexpectedBytes() {
+  BackendLink* link = std::exchange(link_, nullptr);
+  NoteLossBetweenCommands();
+  if (link != nullptr) shell_->Release(link, ReleaseHow::kClose);
+}
+
+void Session::OnResponseBytes(std::span<uint8_t> bytes) {
+  const ResponseTracker::Result result = tracker_.Feed(bytes);
+  if (result.consumed > 0) {
+    request_.forwarded = true;
+    shell_->SendToClient(bytes.first(result.consumed));
+    if (state_ == State::Closed) return;
+  }
+  switch (result.progress) {
+    case ResponseTracker::Progress::kMore:
+      return;
+    case ResponseTracker::Progress::kLocalInfileRequest:
+      request_.rest_of_frame = 0;
+      state_ = State::ExpectLocalData;
+      shell_->ClientBytesWanted();
+      return;
+    case ResponseTracker::Progress::kProtocolError: {
+      BackendLink* link = std::exchange(link_, nullptr);
+      shell_->Release(link, ReleaseHow::kClose);
+      AnswerLostStatement(/*known_dead=*/false);
+      return;
+    }
+    case ResponseTracker::Progress::kDone:
+      break;
+  }
+  if (result.consumed < bytes.size() || state_ != State::ExpectResponse) {
+    // More than the answer, or an answer to a request that is still being sent: this connection is
+    // of no use any more. A direct connection would be closed by the server at this point (a packet
+    // larger than max_allowed_packet).
+    const bool unfinished_request = state_ != State::ExpectResponse;
+    BackendLink* link = std::exchange(link_, nullptr);
+    NoteLossBetweenCommands();
+    shell_->Release(link, ReleaseHow::kClose);
+    FinishCommand(tracker_.ok() ? Outcome::kOk : Outcome::kServerError);
+    if (unfinished_request) Close();
+    return;
+  }
+  FinishResponse();
+}
+
+void Session::FinishResponse() {
+  const bool ok = tracker_.ok();
+  ApplyStatus();
+  NoteDiagnostics();
+  if (request_.grammar == ResponseGrammar::kPrepare) FinishPrepare();
+  if (request_.statement_id != 0) FinishExecute();
+  if (effects_ != nullptr) ApplyEffects();
+  if (request_.kind == sql::StatementKind::kCommit ||
+      request_.kind == sql::StatementKind::kRollback) {
+    pins_.Remove(Pin::kOneShot);
+  }
+  FinishCommand(ok ? Outcome::kOk : Outcome::kServerError);
+  KeepOrGiveBack();
+}
+
+void Session::ApplyStatus() {
+  constexpr uint16_t kLasting = wire::kStatusInTransaction | wire::kStatusAutocommit |
+                                wire::kStatusNoBackslashEscapes |
+                                wire::kStatusInTransactionReadOnly;
+  if (!tracker_.ok()) {
+    // ERR carries no status: the transaction stays as it was known until a status comes.
+    link_->unread.status = true;
+    return;
+  }
+  if (!tracker_.status_seen()) return;  // COM_STATISTICS, COM_STMT_PREPARE
+  link_->unread.status = false;
+  link_->status = tracker_.status();
+  status_ = static_cast<uint16_t>(tracker_.status() & kLasting);
+  if ((status_ & wire::kStatusInTransaction) != 0) {
+    pins_.Add(Pin::kTransaction);
+  } else {
+    pins_.Remove(Pin::kTransaction);
+    transaction_may_commit_ = false;
+    transaction_wrote_ = false;
+  }
+}
+
+// What only the server knows now and this session may still ask for.
+void Session::NoteDiagnostics() {
+  if ((request_.flags & sql::kReadsWarnings) != 0 && request_.kind == sql::StatementKind::kShow)
+    return;
+  saved_.reset();
+  UnreadDiagnostics& unread = link_->unread;
+  unread.warnings = !tracker_.ok() || tracker_.warnings() > 0;
+  const bool may_set_id = request_.kind == sql::StatementKind::kDml ||
+                          request_.kind == sql::StatementKind::kCall ||
+                          (request_.flags & (sql::kSetsLastInsertId | sql::kMultiStatement)) != 0;
+  if (may_set_id && (!tracker_.ok() || tracker_.last_insert_id() != 0 ||
+                     (request_.flags & (sql::kSetsLastInsertId | sql::kMultiStatement)) != 0)) {
+    unread.last_insert_id = true;
+  }
+  if ((request_.flags & sql::kCalcFoundRows) != 0) {
+    pins_.Add(Pin::kFoundRows);
+  } else {
+    pins_.Remove(Pin::kFoundRows);
+  }
+}
+
+void Session::ApplyEffects() {
+  const std::unique_ptr<Effects> effects = std::move(effects_);
+  if (request_.kind == sql::StatementKind::kLockTables)
+    locked_by_tables_only_ = !pins_.Has(Pin::kLock) || locked_by_tables_only_;
+  if ((request_.flags & sql::kUsesLockFunction) != 0) locked_by_tables_only_ = false;
+  if (!tracker_.ok()) {
+    if (effects->pin_on_error.has_value()) pins_.Add(*effects->pin_on_error);
+    return;
+  }
+  if (effects->pin.has_value()) pins_.Add(*effects->pin);
+  if (effects->unlocks_tables && locked_by_tables_only_) pins_.Remove(Pin::kLock);
+  if (effects->state != nullptr) {
+    state_vector_ = effects->state;
+    link_->state = state_vector_;
+  }
+  if (effects->last_insert_id.has_value()) {
+    link_->last_insert_id = *effects->last_insert_id;
+    link_->unread.last_insert_id = false;
+  }
+  if (effects->tenant.has_value()) tenant_ = std::move(*effects->tenant);
+}
+
+}  // namespace bulkhead::session
