@@ -29,21 +29,23 @@ enum class TlsVerify : uint8_t {
 };
 
 struct TlsServerOptions {
-  std::string cert_file;  // PEM, with intermediate certificates behind it
-  std::string key_file;   // PEM; empty: the key is in cert_file
+  std::string cert_file{};  // PEM, with intermediate certificates behind it
+  std::string key_file{};   // PEM; empty: the key is in cert_file
   // PEM: client certificates are asked for and must be signed by these. Empty: not asked for.
-  std::string client_ca_file;
+  std::string client_ca_file{};
   TlsVersion min_version = TlsVersion::kTls12;
-  std::string ciphers;        // TLS 1.2, OpenSSL's syntax; empty: ECDHE with AEAD
-  std::string cipher_suites;  // TLS 1.3; empty: OpenSSL's default
+  std::string ciphers{};        // TLS 1.2, OpenSSL's syntax; empty: ECDHE with AEAD
+  std::string cipher_suites{};  // TLS 1.3; empty: OpenSSL's default
 };
 
 struct TlsClientOptions {
   TlsVerify verify = TlsVerify::kNone;
-  std::string ca_file;  // PEM; empty: the system's CAs, where something is verified at all
-  std::string cert_file, key_file;  // client certificate, if any
+  std::string ca_file{};    // PEM; empty: the system's CAs, where something is verified at all
+  std::string cert_file{};  // client certificate, if any
+  std::string key_file{};
   TlsVersion min_version = TlsVersion::kTls12;
-  std::string ciphers, cipher_suites;
+  std::string ciphers{};
+  std::string cipher_suites{};
 };
 
 class TlsContext {

@@ -65,6 +65,7 @@ class TlsFilter : public StreamFilter {
   [[nodiscard]] std::string_view cipher() const;   // "TLS_AES_256_GCM_SHA384"
   // A ticket of an earlier connection was taken.
   [[nodiscard]] bool resumed() const;
+  [[nodiscard]] SSL* native() const { return ssl_; }
   // Subject of the peer's certificate as RFC 2253 text; "" where it has shown none.
   [[nodiscard]] std::string PeerSubject() const;
 
