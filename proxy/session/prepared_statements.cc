@@ -15,7 +15,7 @@ constexpr size_t kExecuteFlagsOffset = 5;
 
 bool SameMode(const sql::LexerMode& a, const sql::LexerMode& b) {
   const auto fields = [](const sql::LexerMode& m) {
-    return std::tie(m.ansi_quotes, m.no_backslash_escapes, m.ignore_space, m.mariadb,
+    return std::tie(m.ansi_quotes, m.no_backslash_escapes, m.ignore_space, m.oracle, m.mariadb,
                     m.server_version, m.multibyte_backslash, m.charset_id_hint);
   };
   return fields(a) == fields(b);

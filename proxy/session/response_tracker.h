@@ -228,6 +228,7 @@ class ResponseTracker {
   bool continued_ : 1 = false;     // the next frame belongs to the packet that has begun
   bool sequence_free_ : 1 = true;  // the next frame may have any sequence id
   bool replace_id_ : 1 = false;
+  bool out_parameters_ : 1 = false;   // the result set under way is of OUT parameters
   bool metadata_follows_ : 1 = true;  // of COM_STMT_PREPARE
   bool error_seen_ : 1 = false;
   bool status_seen_ : 1 = false;

@@ -82,6 +82,7 @@ bool ResponseTracker::FinishEnd(std::span<const uint8_t> payload) {
   if (!TakeEndFields(payload)) return false;
   switch (state_) {
     case State::ExpectDefinitionsEnd:
+      out_parameters_ = (status_ & wire::kStatusPsOutParams) != 0;
       if (grammar_ == ResponseGrammar::kExecute && (status_ & wire::kStatusCursorExists) != 0) {
         rows_ = 0;
         FinishResult();
@@ -207,7 +208,11 @@ void ResponseTracker::FinishResult() {
   if (grammar_ == ResponseGrammar::kExecute && (status_ & wire::kStatusCursorExists) != 0) {
     cursor_opened_ = true;
   }
-  const bool goes_on = may_go_on && (status_ & wire::kStatusMoreResultsExist) != 0;
+  // MySQL without DEPRECATE_EOF leaves the flag out of the EOF behind OUT parameters, although the
+  // procedure's OK follows (seen of 9.7; Protocol_binary::send_parameters).
+  const bool goes_on =
+      may_go_on && ((status_ & wire::kStatusMoreResultsExist) != 0 || out_parameters_);
+  out_parameters_ = false;
   state_ = goes_on ? State::ExpectResult : State::Done;
 }
 

@@ -9,9 +9,9 @@
 // Errors: none; whatever is not known to be restorable pins, with a reason.
 // Sources: MySQL 8.4 manual "SET Syntax for Variable Assignment", "SET NAMES", "SET TRANSACTION",
 // "mysql_reset_connection()", "Server SQL Modes"; the same topics of MariaDB; sql/set_var.cc and
-// sql/sql_yacc.yy of both; COM_RESET_CONNECTION in sql/sql_parse.cc (schema and client options
-// stay; MariaDB's thd->change_user() and MySQL's cleanup_connection() go back to the global
-// character sets, not to those of the login).
+// sql/sql_yacc.yy of both. Seen of MariaDB 10.11 and MySQL 9.7: COM_RESET_CONNECTION keeps the
+// schema and COM_SET_OPTION's option; the character sets go back to the login's (MariaDB) or to the
+// global ones (MySQL). A string in a SET that also says NAMES still gets the old collation.
 #ifndef BULKHEAD_PROXY_SESSION_SESSION_STATE_H_
 #define BULKHEAD_PROXY_SESSION_SESSION_STATE_H_
 
@@ -132,18 +132,21 @@ struct RestorePlan {
     return possible && !init_db && !multi_statements && set_sql.empty() && set_user_sql.empty();
   }
 };
+// `server_version` as in sql::LexerMode; 0: a recent one.
 [[nodiscard]] RestorePlan PlanRestore(const StateVector& has, const StateVector& wanted,
-                                      ServerFamily family);
+                                      ServerFamily family, uint32_t server_version = 0);
 // Whether PlanRestore would be possible: cheap, for choosing a connection.
 [[nodiscard]] inline bool CanRestore(const StateVector& has, const StateVector& wanted) {
   return has.schema.empty() || !wanted.schema.empty();
 }
 
-// How a server of the family reads a session's texts. `server_version` as in sql::LexerMode;
-// `default_sql_mode` is what holds where the session has set none.
+// How a server of the family reads a session's texts. `server_version` as in sql::LexerMode. The
+// defaults are the server's own (its global sql_mode, the character set of its greeting), for what
+// the session has not set.
 [[nodiscard]] sql::LexerMode LexerModeOf(const StateVector& state, wire::Capabilities capabilities,
                                          ServerFamily family, uint32_t server_version,
-                                         std::string_view default_sql_mode = {});
+                                         std::string_view default_sql_mode = {},
+                                         std::string_view default_charset = {});
 
 // The lexer's part of an sql_mode: names in any case separated by commas, combinations such as ANSI
 // and ORACLE, or a number.
@@ -151,12 +154,13 @@ struct SqlModeBits {
   bool ansi_quotes = false;
   bool no_backslash_escapes = false;
   bool ignore_space = false;
+  bool oracle = false;
   bool operator==(const SqlModeBits&) const = default;
 };
-[[nodiscard]] SqlModeBits ParseSqlMode(std::string_view sql_mode, ServerFamily family);
+[[nodiscard]] SqlModeBits ParseSqlMode(std::string_view sql_mode);
 
 // The character set that the client's texts are in, lower case; empty: the server's default.
-[[nodiscard]] std::string_view ClientCharset(const StateVector& state, ServerFamily family);
+[[nodiscard]] std::string ClientCharset(const StateVector& state, ServerFamily family);
 
 // The session's own wait_timeout, seconds: a connection that was brought into this state is closed
 // by its server after that time. Nothing: the server's default.

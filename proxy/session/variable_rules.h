@@ -24,6 +24,7 @@ enum class VariableRule : uint8_t {
   kTimestamp,     // ordinary; 0 is DEFAULT
   kCharset,       // belongs to SET NAMES: in order with it
   kLastInsertId,  // the session's LAST_INSERT_ID(), which the router keeps itself
+  kOffOnly,       // a boolean; while it is on, it can't be restored
   kOneShot,       // for the next statement or transaction only
   kPin,           // can't be restored
 };

@@ -1,0 +1,288 @@
+#include "proxy/session/collations.h"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+namespace bulkhead::session {
+namespace {
+
+enum Families : uint8_t { kMariadb = 1, kMysql = 2, kBoth = 3 };
+
+struct Entry {
+  Collation collation;
+  Families families;
+};
+
+// Sorted by id. Read from MariaDB 10.11.19 and MySQL 9.7.4 (5.7 and 8 have no others with these
+// ids; 5.7 lacks those of 8).
+// clang-format off
+constexpr Entry kEntries[] = {
+    {{1, "big5", "big5_chinese_ci", true}, kBoth},
+    {{2, "latin2", "latin2_czech_cs", false}, kBoth},
+    {{3, "dec8", "dec8_swedish_ci", true}, kBoth},
+    {{4, "cp850", "cp850_general_ci", true}, kBoth},
+    {{5, "latin1", "latin1_german1_ci", false}, kBoth},
+    {{6, "hp8", "hp8_english_ci", true}, kBoth},
+    {{7, "koi8r", "koi8r_general_ci", true}, kBoth},
+    {{8, "latin1", "latin1_swedish_ci", true}, kBoth},
+    {{9, "latin2", "latin2_general_ci", true}, kBoth},
+    {{10, "swe7", "swe7_swedish_ci", true}, kBoth},
+    {{11, "ascii", "ascii_general_ci", true}, kBoth},
+    {{12, "ujis", "ujis_japanese_ci", true}, kBoth},
+    {{13, "sjis", "sjis_japanese_ci", true}, kBoth},
+    {{14, "cp1251", "cp1251_bulgarian_ci", false}, kBoth},
+    {{15, "latin1", "latin1_danish_ci", false}, kBoth},
+    {{16, "hebrew", "hebrew_general_ci", true}, kBoth},
+    {{18, "tis620", "tis620_thai_ci", true}, kBoth},
+    {{19, "euckr", "euckr_korean_ci", true}, kBoth},
+    {{20, "latin7", "latin7_estonian_cs", false}, kBoth},
+    {{21, "latin2", "latin2_hungarian_ci", false}, kBoth},
+    {{22, "koi8u", "koi8u_general_ci", true}, kBoth},
+    {{23, "cp1251", "cp1251_ukrainian_ci", false}, kBoth},
+    {{24, "gb2312", "gb2312_chinese_ci", true}, kBoth},
+    {{25, "greek", "greek_general_ci", true}, kBoth},
+    {{26, "cp1250", "cp1250_general_ci", true}, kBoth},
+    {{27, "latin2", "latin2_croatian_ci", false}, kBoth},
+    {{28, "gbk", "gbk_chinese_ci", true}, kBoth},
+    {{29, "cp1257", "cp1257_lithuanian_ci", false}, kBoth},
+    {{30, "latin5", "latin5_turkish_ci", true}, kBoth},
+    {{31, "latin1", "latin1_german2_ci", false}, kBoth},
+    {{32, "armscii8", "armscii8_general_ci", true}, kBoth},
+    {{33, "utf8mb3", "utf8mb3_general_ci", true}, kBoth},
+    {{34, "cp1250", "cp1250_czech_cs", false}, kBoth},
+    {{35, "ucs2", "ucs2_general_ci", true}, kBoth},
+    {{36, "cp866", "cp866_general_ci", true}, kBoth},
+    {{37, "keybcs2", "keybcs2_general_ci", true}, kBoth},
+    {{38, "macce", "macce_general_ci", true}, kBoth},
+    {{39, "macroman", "macroman_general_ci", true}, kBoth},
+    {{40, "cp852", "cp852_general_ci", true}, kBoth},
+    {{41, "latin7", "latin7_general_ci", true}, kBoth},
+    {{42, "latin7", "latin7_general_cs", false}, kBoth},
+    {{43, "macce", "macce_bin", false}, kBoth},
+    {{44, "cp1250", "cp1250_croatian_ci", false}, kBoth},
+    {{45, "utf8mb4", "utf8mb4_general_ci", true}, kMariadb},
+    {{45, "utf8mb4", "utf8mb4_general_ci", false}, kMysql},
+    {{46, "utf8mb4", "utf8mb4_bin", false}, kBoth},
+    {{47, "latin1", "latin1_bin", false}, kBoth},
+    {{48, "latin1", "latin1_general_ci", false}, kBoth},
+    {{49, "latin1", "latin1_general_cs", false}, kBoth},
+    {{50, "cp1251", "cp1251_bin", false}, kBoth},
+    {{51, "cp1251", "cp1251_general_ci", true}, kBoth},
+    {{52, "cp1251", "cp1251_general_cs", false}, kBoth},
+    {{53, "macroman", "macroman_bin", false}, kBoth},
+    {{54, "utf16", "utf16_general_ci", true}, kBoth},
+    {{55, "utf16", "utf16_bin", false}, kBoth},
+    {{56, "utf16le", "utf16le_general_ci", true}, kBoth},
+    {{57, "cp1256", "cp1256_general_ci", true}, kBoth},
+    {{58, "cp1257", "cp1257_bin", false}, kBoth},
+    {{59, "cp1257", "cp1257_general_ci", true}, kBoth},
+    {{60, "utf32", "utf32_general_ci", true}, kBoth},
+    {{61, "utf32", "utf32_bin", false}, kBoth},
+    {{62, "utf16le", "utf16le_bin", false}, kBoth},
+    {{63, "binary", "binary", true}, kBoth},
+    {{64, "armscii8", "armscii8_bin", false}, kBoth},
+    {{65, "ascii", "ascii_bin", false}, kBoth},
+    {{66, "cp1250", "cp1250_bin", false}, kBoth},
+    {{67, "cp1256", "cp1256_bin", false}, kBoth},
+    {{68, "cp866", "cp866_bin", false}, kBoth},
+    {{69, "dec8", "dec8_bin", false}, kBoth},
+    {{70, "greek", "greek_bin", false}, kBoth},
+    {{71, "hebrew", "hebrew_bin", false}, kBoth},
+    {{72, "hp8", "hp8_bin", false}, kBoth},
+    {{73, "keybcs2", "keybcs2_bin", false}, kBoth},
+    {{74, "koi8r", "koi8r_bin", false}, kBoth},
+    {{75, "koi8u", "koi8u_bin", false}, kBoth},
+    {{76, "utf8mb3", "utf8mb3_tolower_ci", false}, kMysql},
+    {{77, "latin2", "latin2_bin", false}, kBoth},
+    {{78, "latin5", "latin5_bin", false}, kBoth},
+    {{79, "latin7", "latin7_bin", false}, kBoth},
+    {{80, "cp850", "cp850_bin", false}, kBoth},
+    {{81, "cp852", "cp852_bin", false}, kBoth},
+    {{82, "swe7", "swe7_bin", false}, kBoth},
+    {{83, "utf8mb3", "utf8mb3_bin", false}, kBoth},
+    {{84, "big5", "big5_bin", false}, kBoth},
+    {{85, "euckr", "euckr_bin", false}, kBoth},
+    {{86, "gb2312", "gb2312_bin", false}, kBoth},
+    {{87, "gbk", "gbk_bin", false}, kBoth},
+    {{88, "sjis", "sjis_bin", false}, kBoth},
+    {{89, "tis620", "tis620_bin", false}, kBoth},
+    {{90, "ucs2", "ucs2_bin", false}, kBoth},
+    {{91, "ujis", "ujis_bin", false}, kBoth},
+    {{92, "geostd8", "geostd8_general_ci", true}, kBoth},
+    {{93, "geostd8", "geostd8_bin", false}, kBoth},
+    {{94, "latin1", "latin1_spanish_ci", false}, kBoth},
+    {{95, "cp932", "cp932_japanese_ci", true}, kBoth},
+    {{96, "cp932", "cp932_bin", false}, kBoth},
+    {{97, "eucjpms", "eucjpms_japanese_ci", true}, kBoth},
+    {{98, "eucjpms", "eucjpms_bin", false}, kBoth},
+    {{99, "cp1250", "cp1250_polish_ci", false}, kBoth},
+    {{101, "utf16", "utf16_unicode_ci", false}, kBoth},
+    {{102, "utf16", "utf16_icelandic_ci", false}, kBoth},
+    {{103, "utf16", "utf16_latvian_ci", false}, kBoth},
+    {{104, "utf16", "utf16_romanian_ci", false}, kBoth},
+    {{105, "utf16", "utf16_slovenian_ci", false}, kBoth},
+    {{106, "utf16", "utf16_polish_ci", false}, kBoth},
+    {{107, "utf16", "utf16_estonian_ci", false}, kBoth},
+    {{108, "utf16", "utf16_spanish_ci", false}, kBoth},
+    {{109, "utf16", "utf16_swedish_ci", false}, kBoth},
+    {{110, "utf16", "utf16_turkish_ci", false}, kBoth},
+    {{111, "utf16", "utf16_czech_ci", false}, kBoth},
+    {{112, "utf16", "utf16_danish_ci", false}, kBoth},
+    {{113, "utf16", "utf16_lithuanian_ci", false}, kBoth},
+    {{114, "utf16", "utf16_slovak_ci", false}, kBoth},
+    {{115, "utf16", "utf16_spanish2_ci", false}, kBoth},
+    {{116, "utf16", "utf16_roman_ci", false}, kBoth},
+    {{117, "utf16", "utf16_persian_ci", false}, kBoth},
+    {{118, "utf16", "utf16_esperanto_ci", false}, kBoth},
+    {{119, "utf16", "utf16_hungarian_ci", false}, kBoth},
+    {{120, "utf16", "utf16_sinhala_ci", false}, kBoth},
+    {{121, "utf16", "utf16_german2_ci", false}, kBoth},
+    {{122, "utf16", "utf16_croatian_mysql561_ci", false}, kMariadb},
+    {{122, "utf16", "utf16_croatian_ci", false}, kMysql},
+    {{123, "utf16", "utf16_unicode_520_ci", false}, kBoth},
+    {{124, "utf16", "utf16_vietnamese_ci", false}, kBoth},
+    {{128, "ucs2", "ucs2_unicode_ci", false}, kBoth},
+    {{129, "ucs2", "ucs2_icelandic_ci", false}, kBoth},
+    {{130, "ucs2", "ucs2_latvian_ci", false}, kBoth},
+    {{131, "ucs2", "ucs2_romanian_ci", false}, kBoth},
+    {{132, "ucs2", "ucs2_slovenian_ci", false}, kBoth},
+    {{133, "ucs2", "ucs2_polish_ci", false}, kBoth},
+    {{134, "ucs2", "ucs2_estonian_ci", false}, kBoth},
+    {{135, "ucs2", "ucs2_spanish_ci", false}, kBoth},
+    {{136, "ucs2", "ucs2_swedish_ci", false}, kBoth},
+    {{137, "ucs2", "ucs2_turkish_ci", false}, kBoth},
+    {{138, "ucs2", "ucs2_czech_ci", false}, kBoth},
+    {{139, "ucs2", "ucs2_danish_ci", false}, kBoth},
+    {{140, "ucs2", "ucs2_lithuanian_ci", false}, kBoth},
+    {{141, "ucs2", "ucs2_slovak_ci", false}, kBoth},
+    {{142, "ucs2", "ucs2_spanish2_ci", false}, kBoth},
+    {{143, "ucs2", "ucs2_roman_ci", false}, kBoth},
+    {{144, "ucs2", "ucs2_persian_ci", false}, kBoth},
+    {{145, "ucs2", "ucs2_esperanto_ci", false}, kBoth},
+    {{146, "ucs2", "ucs2_hungarian_ci", false}, kBoth},
+    {{147, "ucs2", "ucs2_sinhala_ci", false}, kBoth},
+    {{148, "ucs2", "ucs2_german2_ci", false}, kBoth},
+    {{149, "ucs2", "ucs2_croatian_mysql561_ci", false}, kMariadb},
+    {{149, "ucs2", "ucs2_croatian_ci", false}, kMysql},
+    {{150, "ucs2", "ucs2_unicode_520_ci", false}, kBoth},
+    {{151, "ucs2", "ucs2_vietnamese_ci", false}, kBoth},
+    {{159, "ucs2", "ucs2_general_mysql500_ci", false}, kBoth},
+    {{160, "utf32", "utf32_unicode_ci", false}, kBoth},
+    {{161, "utf32", "utf32_icelandic_ci", false}, kBoth},
+    {{162, "utf32", "utf32_latvian_ci", false}, kBoth},
+    {{163, "utf32", "utf32_romanian_ci", false}, kBoth},
+    {{164, "utf32", "utf32_slovenian_ci", false}, kBoth},
+    {{165, "utf32", "utf32_polish_ci", false}, kBoth},
+    {{166, "utf32", "utf32_estonian_ci", false}, kBoth},
+    {{167, "utf32", "utf32_spanish_ci", false}, kBoth},
+    {{168, "utf32", "utf32_swedish_ci", false}, kBoth},
+    {{169, "utf32", "utf32_turkish_ci", false}, kBoth},
+    {{170, "utf32", "utf32_czech_ci", false}, kBoth},
+    {{171, "utf32", "utf32_danish_ci", false}, kBoth},
+    {{172, "utf32", "utf32_lithuanian_ci", false}, kBoth},
+    {{173, "utf32", "utf32_slovak_ci", false}, kBoth},
+    {{174, "utf32", "utf32_spanish2_ci", false}, kBoth},
+    {{175, "utf32", "utf32_roman_ci", false}, kBoth},
+    {{176, "utf32", "utf32_persian_ci", false}, kBoth},
+    {{177, "utf32", "utf32_esperanto_ci", false}, kBoth},
+    {{178, "utf32", "utf32_hungarian_ci", false}, kBoth},
+    {{179, "utf32", "utf32_sinhala_ci", false}, kBoth},
+    {{180, "utf32", "utf32_german2_ci", false}, kBoth},
+    {{181, "utf32", "utf32_croatian_mysql561_ci", false}, kMariadb},
+    {{181, "utf32", "utf32_croatian_ci", false}, kMysql},
+    {{182, "utf32", "utf32_unicode_520_ci", false}, kBoth},
+    {{183, "utf32", "utf32_vietnamese_ci", false}, kBoth},
+    {{192, "utf8mb3", "utf8mb3_unicode_ci", false}, kBoth},
+    {{193, "utf8mb3", "utf8mb3_icelandic_ci", false}, kBoth},
+    {{194, "utf8mb3", "utf8mb3_latvian_ci", false}, kBoth},
+    {{195, "utf8mb3", "utf8mb3_romanian_ci", false}, kBoth},
+    {{196, "utf8mb3", "utf8mb3_slovenian_ci", false}, kBoth},
+    {{197, "utf8mb3", "utf8mb3_polish_ci", false}, kBoth},
+    {{198, "utf8mb3", "utf8mb3_estonian_ci", false}, kBoth},
+    {{199, "utf8mb3", "utf8mb3_spanish_ci", false}, kBoth},
+    {{200, "utf8mb3", "utf8mb3_swedish_ci", false}, kBoth},
+    {{201, "utf8mb3", "utf8mb3_turkish_ci", false}, kBoth},
+    {{202, "utf8mb3", "utf8mb3_czech_ci", false}, kBoth},
+    {{203, "utf8mb3", "utf8mb3_danish_ci", false}, kBoth},
+    {{204, "utf8mb3", "utf8mb3_lithuanian_ci", false}, kBoth},
+    {{205, "utf8mb3", "utf8mb3_slovak_ci", false}, kBoth},
+    {{206, "utf8mb3", "utf8mb3_spanish2_ci", false}, kBoth},
+    {{207, "utf8mb3", "utf8mb3_roman_ci", false}, kBoth},
+    {{208, "utf8mb3", "utf8mb3_persian_ci", false}, kBoth},
+    {{209, "utf8mb3", "utf8mb3_esperanto_ci", false}, kBoth},
+    {{210, "utf8mb3", "utf8mb3_hungarian_ci", false}, kBoth},
+    {{211, "utf8mb3", "utf8mb3_sinhala_ci", false}, kBoth},
+    {{212, "utf8mb3", "utf8mb3_german2_ci", false}, kBoth},
+    {{213, "utf8mb3", "utf8mb3_croatian_mysql561_ci", false}, kMariadb},
+    {{213, "utf8mb3", "utf8mb3_croatian_ci", false}, kMysql},
+    {{214, "utf8mb3", "utf8mb3_unicode_520_ci", false}, kBoth},
+    {{215, "utf8mb3", "utf8mb3_vietnamese_ci", false}, kBoth},
+    {{223, "utf8mb3", "utf8mb3_general_mysql500_ci", false}, kBoth},
+    {{224, "utf8mb4", "utf8mb4_unicode_ci", false}, kBoth},
+    {{225, "utf8mb4", "utf8mb4_icelandic_ci", false}, kBoth},
+    {{226, "utf8mb4", "utf8mb4_latvian_ci", false}, kBoth},
+    {{227, "utf8mb4", "utf8mb4_romanian_ci", false}, kBoth},
+    {{228, "utf8mb4", "utf8mb4_slovenian_ci", false}, kBoth},
+    {{229, "utf8mb4", "utf8mb4_polish_ci", false}, kBoth},
+    {{230, "utf8mb4", "utf8mb4_estonian_ci", false}, kBoth},
+    {{231, "utf8mb4", "utf8mb4_spanish_ci", false}, kBoth},
+    {{232, "utf8mb4", "utf8mb4_swedish_ci", false}, kBoth},
+    {{233, "utf8mb4", "utf8mb4_turkish_ci", false}, kBoth},
+    {{234, "utf8mb4", "utf8mb4_czech_ci", false}, kBoth},
+    {{235, "utf8mb4", "utf8mb4_danish_ci", false}, kBoth},
+    {{236, "utf8mb4", "utf8mb4_lithuanian_ci", false}, kBoth},
+    {{237, "utf8mb4", "utf8mb4_slovak_ci", false}, kBoth},
+    {{238, "utf8mb4", "utf8mb4_spanish2_ci", false}, kBoth},
+    {{239, "utf8mb4", "utf8mb4_roman_ci", false}, kBoth},
+    {{240, "utf8mb4", "utf8mb4_persian_ci", false}, kBoth},
+    {{241, "utf8mb4", "utf8mb4_esperanto_ci", false}, kBoth},
+    {{242, "utf8mb4", "utf8mb4_hungarian_ci", false}, kBoth},
+    {{243, "utf8mb4", "utf8mb4_sinhala_ci", false}, kBoth},
+    {{244, "utf8mb4", "utf8mb4_german2_ci", false}, kBoth},
+    {{245, "utf8mb4", "utf8mb4_croatian_mysql561_ci", false}, kMariadb},
+    {{245, "utf8mb4", "utf8mb4_croatian_ci", false}, kMysql},
+    {{246, "utf8mb4", "utf8mb4_unicode_520_ci", false}, kBoth},
+    {{247, "utf8mb4", "utf8mb4_vietnamese_ci", false}, kBoth},
+    {{248, "gb18030", "gb18030_chinese_ci", true}, kMysql},
+    {{249, "gb18030", "gb18030_bin", false}, kMysql},
+    {{250, "gb18030", "gb18030_unicode_520_ci", false}, kMysql},
+    {{255, "utf8mb4", "utf8mb4_0900_ai_ci", true}, kMysql},
+};
+// clang-format on
+
+bool Has(const Entry& entry, ServerFamily family) {
+  return (entry.families & (family == ServerFamily::kMariadb ? kMariadb : kMysql)) != 0;
+}
+
+}  // namespace
+
+const Collation* FindCollation(ServerFamily family, uint32_t id) {
+  const auto* it = std::lower_bound(
+      std::begin(kEntries), std::end(kEntries), id,
+      [](const Entry& entry, uint32_t wanted) { return entry.collation.id < wanted; });
+  for (; it != std::end(kEntries) && it->collation.id == id; ++it) {
+    if (Has(*it, family)) return &it->collation;
+  }
+  return nullptr;
+}
+
+const Collation* FindCollation(ServerFamily family, std::string_view name) {
+  const auto* it = std::find_if(std::begin(kEntries), std::end(kEntries), [&](const Entry& entry) {
+    return entry.collation.name == name && Has(entry, family);
+  });
+  return it == std::end(kEntries) ? nullptr : &it->collation;
+}
+
+bool UsableAsClientCharset(std::string_view charset) {
+  constexpr std::array<std::string_view, 4> kUnusable = {"ucs2", "utf16", "utf16le", "utf32"};
+  return std::find(kUnusable.begin(), kUnusable.end(), charset) == kUnusable.end();
+}
+
+bool DangerousMultibyte(std::string_view charset) {
+  constexpr std::array<std::string_view, 5> kDangerous = {"big5", "cp932", "gb18030", "gbk",
+                                                          "sjis"};
+  return std::find(kDangerous.begin(), kDangerous.end(), charset) != kDangerous.end();
+}
+
+}  // namespace bulkhead::session
