@@ -4,6 +4,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -67,6 +68,7 @@ struct Compressor::State {
   [[nodiscard]] bool Start(CompressionAlgorithm algorithm, int level) {
     switch (algorithm) {
       case CompressionAlgorithm::kZlib:
+        this->level = level;
         deflating = deflateInit(&zlib, level) == Z_OK;
         return deflating;
       case CompressionAlgorithm::kZstd:
@@ -93,8 +95,16 @@ struct Compressor::State {
     return fits ? size : 0;
   }
 
+  // The thread's spare: making a state costs ten times what compressing a short packet does, and
+  // one connection at a time needs it.
+  static std::unique_ptr<State>& Spare(CompressionAlgorithm algorithm) {
+    thread_local std::array<std::unique_ptr<State>, 2> spares;
+    return spares[static_cast<size_t>(algorithm)];
+  }
+
   z_stream zlib = {};
   bool deflating = false;
+  int level = 0;
   ZSTD_CCtx* zstd = nullptr;
 };
 
@@ -118,6 +128,13 @@ CompressionStatus Compressor::Compress(std::span<const uint8_t> plain, uint8_t* 
     size_t size = 0;
     if (part.size() >= kMinCompressSize) {
       if (state_ == nullptr) {
+        std::unique_ptr<State>& spare = State::Spare(algorithm_);
+        // zstd takes its level with each packet.
+        const bool fits = algorithm_ == CompressionAlgorithm::kZstd ||
+                          (spare != nullptr && spare->level == level_);
+        if (fits) state_ = std::move(spare);
+      }
+      if (state_ == nullptr) {
         state_ = std::make_unique<State>();
         if (!state_->Start(algorithm_, level_)) return CompressionStatus::kFailed;
       }
@@ -135,7 +152,9 @@ CompressionStatus Compressor::Compress(std::span<const uint8_t> plain, uint8_t* 
   return CompressionStatus::kOk;
 }
 
-void Compressor::Idle() { state_.reset(); }
+void Compressor::Idle() {
+  if (state_ != nullptr) State::Spare(algorithm_) = std::move(state_);
+}
 
 // --- Decompressor
 // ---------------------------------------------------------------------------------
@@ -197,6 +216,11 @@ struct Decompressor::State {
     return step;
   }
 
+  static std::unique_ptr<State>& Spare(CompressionAlgorithm algorithm) {
+    thread_local std::array<std::unique_ptr<State>, 2> spares;
+    return spares[static_cast<size_t>(algorithm)];
+  }
+
   z_stream zlib = {};
   bool inflating = false;
   ZSTD_DCtx* zstd = nullptr;
@@ -212,7 +236,7 @@ Decompressor& Decompressor::operator=(Decompressor&&) noexcept = default;
 bool Decompressor::AtPacketStart() const { return header_bytes_ == 0; }
 
 void Decompressor::Idle() {
-  if (AtPacketStart()) state_.reset();
+  if (AtPacketStart() && state_ != nullptr) State::Spare(algorithm_) = std::move(state_);
 }
 
 CompressionStatus Decompressor::BeginPacket() {
@@ -227,6 +251,7 @@ CompressionStatus Decompressor::BeginPacket() {
     return CompressionStatus::kOk;
   }
   if (body_left_ == 0) return CompressionStatus::kWrongSize;
+  if (state_ == nullptr) state_ = std::move(State::Spare(algorithm_));
   if (state_ == nullptr) {
     state_ = std::make_unique<State>();
     if (!state_->Start(algorithm_)) return CompressionStatus::kFailed;

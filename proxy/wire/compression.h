@@ -52,7 +52,7 @@ class Compressor {
   // Appends packets that hold all of `plain`. The numbers go on from `*sequence`.
   [[nodiscard]] CompressionStatus Compress(std::span<const uint8_t> plain, uint8_t* sequence,
                                            ByteBuffer* out);
-  // Gives the compression state back until the next use.
+  // Gives the compression state to the next one of this thread that needs it, until the next use.
   void Idle();
 
  private:
@@ -78,7 +78,7 @@ class Decompressor {
   [[nodiscard]] uint8_t last_sequence() const { return sequence_; }
   // Between two compressed packets.
   [[nodiscard]] bool AtPacketStart() const;
-  // Gives the decompression state back until the next use; only between packets, else nothing.
+  // As Compressor::Idle; only between packets, else nothing.
   void Idle();
 
  private:
