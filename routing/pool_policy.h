@@ -5,7 +5,7 @@
 // and who waits. Owner: the worker's thread. Time is an argument. Two backends have two policies;
 // they share nothing but the process's ConnectionBudget of their backend.
 //
-// A connection's life here: Acquire -> kOpen (budget taken) -> Opened | OpenFailed -> in use ->
+// A connection's life here: Acquire -> kOpen (budget taken) -> Opened (or Closed) -> in use ->
 // Release (clean, dirty or lingering) -> idle -> Acquire by somebody -> ... -> Closed (budget given
 // back).
 //
@@ -17,10 +17,11 @@
 // Who waits: first in, first out within a user. Between users, a connection that comes free stays
 // with its user unless another waiting user holds at least two fewer: a flood of one user can't
 // keep another out, and two busy users don't log on in each other's place all the time. Between
-// workers: while others wait, a released connection is given up if nobody waits here, or if this
-// worker holds more than its fair share of the limit. Invariant: while a session waits, nothing
-// here is idle. Limits: max_waiting waiters; the look for an equal key goes kScanLimit deep. Cost:
-// constant per call, but for Expire.
+// workers: while others wait, a worker above its fair share gives up what is released, and
+// everybody gives up what is idle (Expire).
+//
+// Invariant: while a session waits, nothing here is idle. Limits: max_waiting waiters; the look for
+// an equal key goes kScanLimit deep. Cost: constant per call, but for Expire.
 #ifndef BULKHEAD_ROUTING_POOL_POLICY_H_
 #define BULKHEAD_ROUTING_POOL_POLICY_H_
 

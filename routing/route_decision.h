@@ -35,7 +35,7 @@ enum class RouteAction : uint8_t {
 struct RouteRequest {
   TenantNeed need = TenantNeed::kNeeded;
   GateState gate = GateState::kServing;
-  std::string_view gate_reason;  // "shard s2 is down since 06:49:12Z": for kRejecting
+  std::string_view gate_reason{};  // "shard s2 is down since 06:49:12Z": for kRejecting
 };
 
 struct RouteDecision {

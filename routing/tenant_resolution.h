@@ -92,11 +92,11 @@ std::string_view ToString(TenantSource source);
 
 // Empty: not given. Views must outlive the result.
 struct TenantInputs {
-  std::string_view hint;       // of this statement
-  std::string_view variable;   // @tenant of the session
-  std::string_view attribute;  // connection attribute `tenant`
-  std::string_view user_name;  // LoginName::tenant
-  std::string_view database;   // the session's current schema as the application named it
+  std::string_view hint{};       // of this statement
+  std::string_view variable{};   // @tenant of the session
+  std::string_view attribute{};  // connection attribute `tenant`
+  std::string_view user_name{};  // LoginName::tenant
+  std::string_view database{};   // the session's current schema as the application named it
 };
 
 enum class TenantStatus : uint8_t {
