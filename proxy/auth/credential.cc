@@ -12,6 +12,21 @@ std::optional<Credential> Credential::FromVerifier(std::string_view text) {
   return std::nullopt;
 }
 
+bool Credential::SameAs(const Credential& other) const {
+  if (kind() != other.kind()) return false;
+  switch (kind()) {
+    case Kind::kPlaintext:
+      return ConstantTimeEqual(plaintext()->bytes(), other.plaintext()->bytes());
+    case Kind::kNativeVerifier:
+      return *native() == *other.native();
+    case Kind::kCachingSha2Verifier:
+      return *caching_sha2() == *other.caching_sha2();
+    case Kind::kEd25519Key:
+      return *ed25519() == *other.ed25519();
+  }
+  return false;
+}
+
 bool Credential::Check(std::string_view password) const {
   switch (kind()) {
     case Kind::kPlaintext:

@@ -57,6 +57,9 @@ class Credential {
     return plaintext() != nullptr && plaintext()->empty();
   }
 
+  // The same kind with the same value; in constant time for plaintexts.
+  [[nodiscard]] bool SameAs(const Credential& other) const;
+
   // Whether `password` is right. Milliseconds for a caching_sha2 verifier, a tenth of one for
   // ed25519: not on an event loop then. Constant time but for the lengths.
   [[nodiscard]] bool Check(std::string_view password) const;

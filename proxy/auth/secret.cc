@@ -76,6 +76,12 @@ void Secret::Release() {
   size_ = capacity_ = 0;
 }
 
+bool ReserveLockedMemory(size_t bytes) {
+  constexpr size_t kSmallestBlock = 32;
+  // 1 is full success; 2 means that the arena is there, but not locked.
+  return CRYPTO_secure_malloc_init(bytes, kSmallestBlock) == 1;
+}
+
 void Wipe(void* data, size_t size) { OPENSSL_cleanse(data, size); }
 
 void Wipe(std::string& text) {

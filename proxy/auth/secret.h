@@ -1,7 +1,7 @@
 // Secret: bytes that must not outlive their use (passwords, password digests, keys).
 //
 // The bytes are wiped on destruction and on assignment. They lie in OpenSSL's locked, guarded arena
-// when the program has called CRYPTO_secure_malloc_init() and there is room, otherwise on the
+// after ReserveLockedMemory() while there is room, otherwise on the
 // ordinary heap (still wiped). A Secret is a value: copies are deep, each one wiped for itself. It
 // is not thread-safe, but a const Secret may be read by any thread. Nothing here prints.
 #ifndef BULKHEAD_PROXY_AUTH_SECRET_H_
@@ -47,6 +47,11 @@ class Secret {
   size_t size_ = 0;
   size_t capacity_ = 0;
 };
+
+// Sets up the locked arena for secrets: `bytes` (a power of two) that are never swapped out or
+// dumped. Once, at start, before other threads run. False if there is none now (the limit on locked
+// memory): secrets then lie on the heap.
+[[nodiscard]] bool ReserveLockedMemory(size_t bytes);
 
 // Overwrites memory so that the compiler can't leave it out.
 void Wipe(void* data, size_t size);

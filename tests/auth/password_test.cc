@@ -146,6 +146,26 @@ TEST(CachingSha2Verifier, ChecksWhatMysqlStored) {
   EXPECT_TRUE(CheckCachingSha2Verifier("testpassword123", *test));
 }
 
+// MySQL 9.7.4: ... IDENTIFIED BY 'secret', with both values of
+// caching_sha2_password_storage_format. Its default is 10,000 rounds.
+TEST(CachingSha2Verifier, ChecksWhatMysql9Stored) {
+  for (std::string_view hex : {"24412430304124173D635346222759700B756D64456B5A3B4D2E7A5470795744654"
+                               "54D722F6E6B7533613130665971"
+                               "765A3939326E3359375443366F4A6C59584B5845416B36",
+                               "24422430304124421C28534C1F0A11091F06175C796B273C33093F664864482F333"
+                               "4496478486430694A7658573241"
+                               "7270483633596948517A6C4B562B4A4E62462B5945487436456E54316D624330374"
+                               "435534F4E763051744D57646C47"
+                               "6E58336E79517777675A2B6961794F7A7347673D3D"}) {
+    const auto verifier = ParseCachingSha2Verifier(HexText(hex));
+    ASSERT_TRUE(verifier);
+    EXPECT_EQ(verifier->rounds, 10'000u);
+    EXPECT_TRUE(CheckCachingSha2Verifier("secret", *verifier));
+    EXPECT_FALSE(CheckCachingSha2Verifier("Secret", *verifier));
+    EXPECT_EQ(FormatCachingSha2Verifier(*verifier), HexText(hex));
+  }
+}
+
 TEST(CachingSha2Verifier, FormatsAsItParsed) {
   const std::string text = HexText(kShaCryptOfFoobar);
   EXPECT_EQ(FormatCachingSha2Verifier(*ParseCachingSha2Verifier(text)), text);
@@ -251,6 +271,17 @@ TEST(Secret, CopiesAreDeepAndMovesLeaveNothing) {
   std::string text = "secret";
   Wipe(text);
   EXPECT_EQ(text, "");
+}
+
+TEST(Secret, WorksInLockedMemoryAndBeyondIt) {
+  // Locking may not be allowed here: then the heap serves.
+  const bool locked = ReserveLockedMemory(1 << 16);
+  std::vector<Secret> secrets;
+  for (int i = 0; i < 100; ++i) secrets.emplace_back(std::string(1'000, static_cast<char>(i)));
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(secrets[static_cast<size_t>(i)].view(), std::string(1'000, static_cast<char>(i)))
+        << locked;
+  }
 }
 
 }  // namespace

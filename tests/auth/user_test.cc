@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "proxy/auth/learned_passwords.h"
 #include "proxy/auth/server_exchange.h"
 #include "tests/auth/test_bytes.h"
 
@@ -67,6 +68,38 @@ TEST(DecoyCredentials, FollowTheKindsInUse) {
   for (int i = 0; i < 50; ++i) {
     EXPECT_EQ(plain.For(std::to_string(i)).kind(), Credential::Kind::kPlaintext);
     EXPECT_EQ(none.For(std::to_string(i)).kind(), Credential::Kind::kPlaintext);
+  }
+}
+
+TEST(LearnedPasswords, AreThoseOfThisCredential) {
+  const Credential verifier(MakeNativeVerifier("secret"));
+  const Credential changed(MakeNativeVerifier("other"));
+  LearnedPasswords learned;
+  EXPECT_EQ(learned.Find("app", verifier), nullptr);
+  learned.Remember("app", verifier, "secret");
+  ASSERT_NE(learned.Find("app", verifier), nullptr);
+  EXPECT_EQ(learned.Find("app", verifier)->view(), "secret");
+  EXPECT_EQ(learned.Find("App", verifier), nullptr);
+  EXPECT_EQ(learned.Find("app", changed), nullptr);
+  learned.Remember("app", changed, "other");
+  EXPECT_EQ(learned.Find("app", verifier), nullptr);
+  EXPECT_EQ(learned.Find("app", changed)->view(), "other");
+  learned.Remember("plain", Credential::FromPlaintext("x"), "x");
+  EXPECT_EQ(learned.size(), 1u);
+}
+
+TEST(Credential, SameAsItself) {
+  const Credential credentials[] = {Credential(),
+                                    Credential::FromPlaintext("x"),
+                                    Credential::FromPlaintext("y"),
+                                    Credential(MakeNativeVerifier("x")),
+                                    Credential(MakeNativeVerifier("y")),
+                                    Credential(MakeCachingSha2Verifier("x", CountingNonce())),
+                                    Credential(MakeCachingSha2Verifier("y", CountingNonce())),
+                                    Credential(MakeEd25519PublicKey("x")),
+                                    Credential(MakeEd25519PublicKey("y"))};
+  for (const Credential& a : credentials) {
+    for (const Credential& b : credentials) EXPECT_EQ(a.SameAs(b), &a == &b);
   }
 }
 
