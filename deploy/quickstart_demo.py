@@ -32,7 +32,16 @@ def table(head: list[str], rows: list[list]) -> None:
 
 def client(router, tenant: str, *options: str, stdin: str = '') -> str:
     """Debian's command line client, as a user would call it."""
-    argv = ['mariadb', '--no-defaults', '-h127.0.0.1', f'-P{router.port}', f'-uapp@{tenant}', f'-p{servers.APP_PASSWORD}', *options, f'tenant_{tenant}']
+    argv = [
+        'mariadb',
+        '--no-defaults',
+        '-h127.0.0.1',
+        f'-P{router.port}',
+        f'-uapp@{tenant}',
+        f'-p{servers.APP_PASSWORD}',
+        *options,
+        f'tenant_{tenant}',
+    ]
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True)
     return done.stdout + done.stderr
 
@@ -41,11 +50,24 @@ def fill(router, fleet) -> None:
     """Each tenant's application creates its table and writes its orders, through the router."""
     for number, tenant in enumerate(TENANTS):
         fleet[number % 4].execute(f'CREATE DATABASE tenant_{tenant} CHARACTER SET utf8mb4')
-        out = client(router, tenant, stdin='CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, item VARCHAR(40), placed DATETIME(3))')
+        out = client(
+            router,
+            tenant,
+            stdin='CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, item VARCHAR(40), placed DATETIME(3))',
+        )
         assert not out, out
-        connection = pymysql.connect(host='127.0.0.1', port=router.port, user=f'app@{tenant}', password=servers.APP_PASSWORD, database=f'tenant_{tenant}')
+        connection = pymysql.connect(
+            host='127.0.0.1',
+            port=router.port,
+            user=f'app@{tenant}',
+            password=servers.APP_PASSWORD,
+            database=f'tenant_{tenant}',
+        )
         with connection.cursor() as cursor:
-            cursor.executemany('INSERT INTO orders (item, placed) VALUES (%s, NOW(3))', [(f'{tenant} order {i}',) for i in range(10 + number)])
+            cursor.executemany(
+                'INSERT INTO orders (item, placed) VALUES (%s, NOW(3))',
+                [(f'{tenant} order {i}',) for i in range(10 + number)],
+            )
         connection.commit()
         connection.close()
     say('the mariadb client created the tables, PyMySQL wrote the orders, all through one port')
@@ -55,8 +77,16 @@ def where_the_rows_lie(router, fleet) -> None:
     rows = []
     for tenant in TENANTS:
         seen = client(router, tenant, '-N', '-B', '-e', 'SELECT COUNT(*) FROM orders').strip()
-        found = [server.execute(f"SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'tenant_{tenant}'")[0][0] for server in fleet]
-        counts = [server.execute(f'SELECT COUNT(*) FROM tenant_{tenant}.orders')[0][0] if there else '.' for server, there in zip(fleet, found)]
+        found = [
+            server.execute(f"SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'tenant_{tenant}'")[0][
+                0
+            ]
+            for server in fleet
+        ]
+        counts = [
+            server.execute(f'SELECT COUNT(*) FROM tenant_{tenant}.orders')[0][0] if there else '.'
+            for server, there in zip(fleet, found)
+        ]
         rows.append([tenant, seen, *counts])
     say('orders of each tenant: through the router, and on each server when asked directly')
     table(['tenant', 'router', *(f'{s.name}:{s.port}' for s in fleet)], rows)
@@ -73,7 +103,10 @@ def one_server_away(router, fleet) -> None:
         rows.append([tenant, f'{(time.monotonic() - started) * 1000:.0f} ms', out])
     table(['tenant', 'time', 'answer'], rows)
     stopped.start()
-    say(f'{stopped.name} is back: globex has {client(router, "globex", "-N", "-B", "-e", "SELECT COUNT(*) FROM orders").strip()} orders')
+    say(
+        f'{stopped.name} is back: globex has '
+        f'{client(router, "globex", "-N", "-B", "-e", "SELECT COUNT(*) FROM orders").strip()} orders'
+    )
 
 
 def main() -> int:
@@ -97,12 +130,16 @@ def main() -> int:
         fill(router, fleet)
         where_the_rows_lie(router, fleet)
         one_server_away(router, fleet)
-        print(f'''Connect as any tenant's application:
+        print(
+            f'''Connect as any tenant's application:
     mysql -h 127.0.0.1 -P {port} -u app@acme -p{servers.APP_PASSWORD} tenant_acme
     mariadb -h 127.0.0.1 -P {port} -u app@globex -p{servers.APP_PASSWORD} tenant_globex
 or without a tenant in the user's name:
-    mariadb -h 127.0.0.1 -P {port} -u app -p{servers.APP_PASSWORD} -e "/* tenant=wonka */ SELECT COUNT(*) FROM tenant_wonka.orders"
-Metrics: http://127.0.0.1:{router.http_port}/metrics''', flush=True)
+    mariadb -h 127.0.0.1 -P {port} -u app -p{servers.APP_PASSWORD} --comments \\
+        -e "/* tenant=wonka */ SELECT COUNT(*) FROM tenant_wonka.orders"
+Metrics: http://127.0.0.1:{router.http_port}/metrics''',
+            flush=True,
+        )
         if not options.exit_after_demo:
             print('Ctrl-C stops everything and removes the folder.', flush=True)
             try:

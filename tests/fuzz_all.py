@@ -16,12 +16,25 @@ ROOT = Path(__file__).resolve().parents[1]
 def run(program: Path, seconds: int, artifacts: Path) -> tuple[str, int, str]:
     corpus = ROOT / 'tests/fuzz/corpus' / program.name
     with tempfile.TemporaryDirectory(prefix='bulkhead-fuzz.') as grown:
-        argv = [program, f'-max_total_time={seconds}', '-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1',
-                f'-artifact_prefix={artifacts}/{program.name}-', grown]
+        argv = [
+            program,
+            f'-max_total_time={seconds}',
+            '-timeout=10',
+            '-rss_limit_mb=2048',
+            '-print_final_stats=1',
+            f'-artifact_prefix={artifacts}/{program.name}-',
+            grown,
+        ]
         if corpus.is_dir():
             argv.append(corpus)
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, errors='replace')
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors='replace',
+        )
     return program.name, done.returncode, done.stdout
 
 

@@ -17,6 +17,7 @@ import servers  # noqa: E402
 def pytest_configure(config):
     def interrupt(_number, _frame):
         raise KeyboardInterrupt
+
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
 

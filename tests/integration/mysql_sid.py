@@ -34,12 +34,19 @@ def make() -> None:
         raise RuntimeError('debootstrap is not installed')
     log = paths.run_folder() / 'debootstrap.log'
     shutil.rmtree(target, ignore_errors=True)
-    env = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'DEBIAN_FRONTEND': 'noninteractive', 'RUNLEVEL': '1', 'LC_ALL': 'C',
-           **{k: v for k, v in os.environ.items() if k.lower().endswith('_proxy')}}
+    env = {
+        'PATH': '/usr/sbin:/usr/bin:/sbin:/bin',
+        'DEBIAN_FRONTEND': 'noninteractive',
+        'RUNLEVEL': '1',
+        'LC_ALL': 'C',
+        **{k: v for k, v in os.environ.items() if k.lower().endswith('_proxy')},
+    }
 
     def run(*argv, timeout=900):
         with open(log, 'ab') as out:
-            if subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, timeout=timeout).returncode:
+            if subprocess.run(
+                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, timeout=timeout
+            ).returncode:
                 raise RuntimeError(f'{argv[0]} failed: {log.read_text(errors="replace")[-500:]}')
 
     try:
@@ -62,8 +69,9 @@ def make() -> None:
 
 
 def mirror() -> str:
-    out = subprocess.run(['apt-get', 'indextargets', '--format', '$(REPO_URI)', 'Codename: bookworm'],
-                         capture_output=True, text=True).stdout.split()
+    out = subprocess.run(
+        ['apt-get', 'indextargets', '--format', '$(REPO_URI)', 'Codename: bookworm'], capture_output=True, text=True
+    ).stdout.split()
     if not out:
         raise RuntimeError('apt knows no mirror of Debian 12')
     return out[0]
@@ -85,21 +93,40 @@ def unavailable() -> str | None:
 def command(program: str) -> list[str]:
     """argv of a program of the folder, e.g. usr/sbin/mysqld or usr/bin/mysql."""
     base = folder()
-    libraries = [base / 'usr/lib/x86_64-linux-gnu', base / 'usr/lib/aarch64-linux-gnu', base / 'usr/lib/mysql/private',
-                 base / 'usr/lib']
-    loader = next(p for p in (base / 'usr/lib64/ld-linux-x86-64.so.2', base / 'usr/lib/ld-linux-aarch64.so.1',
-                              base / 'lib64/ld-linux-x86-64.so.2') if p.exists())
+    libraries = [
+        base / 'usr/lib/x86_64-linux-gnu',
+        base / 'usr/lib/aarch64-linux-gnu',
+        base / 'usr/lib/mysql/private',
+        base / 'usr/lib',
+    ]
+    loader = next(
+        p
+        for p in (
+            base / 'usr/lib64/ld-linux-x86-64.so.2',
+            base / 'usr/lib/ld-linux-aarch64.so.1',
+            base / 'lib64/ld-linux-x86-64.so.2',
+        )
+        if p.exists()
+    )
     return [str(loader), '--library-path', ':'.join(str(p) for p in libraries if p.exists()), str(base / program)]
 
 
 def server_paths() -> list[str]:
     base = folder() / 'usr'
-    plugins = next((p for p in (base / 'lib/mysql/plugin', base / 'lib/x86_64-linux-gnu/mysql/plugin') if p.exists()),
-                   base / 'lib/mysql/plugin')
-    share = next((p for p in (base / 'share/mysql-9', base / 'share/mysql', base / 'share/mysql-9.0') if p.exists()),
-                 base / 'share/mysql')
-    return [f'--basedir={base}', f'--plugin-dir={plugins}', f'--lc-messages-dir={share}',
-            f'--character-sets-dir={share}/charsets']
+    plugins = next(
+        (p for p in (base / 'lib/mysql/plugin', base / 'lib/x86_64-linux-gnu/mysql/plugin') if p.exists()),
+        base / 'lib/mysql/plugin',
+    )
+    share = next(
+        (p for p in (base / 'share/mysql-9', base / 'share/mysql', base / 'share/mysql-9.0') if p.exists()),
+        base / 'share/mysql',
+    )
+    return [
+        f'--basedir={base}',
+        f'--plugin-dir={plugins}',
+        f'--lc-messages-dir={share}',
+        f'--character-sets-dir={share}/charsets',
+    ]
 
 
 @lru_cache(maxsize=None)

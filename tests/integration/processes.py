@@ -29,8 +29,17 @@ class Process:
         self._owner = os.getpid()
         identity = {'user': user, 'group': user, 'extra_groups': []} if user and os.geteuid() == 0 else {}
         with open(self.log_path, 'ab') as log:
-            self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
-                                          cwd=cwd, preexec_fn=_die_with_parent, start_new_session=True, **identity)
+            self.popen = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=env,
+                cwd=cwd,
+                preexec_fn=_die_with_parent,
+                start_new_session=True,
+                **identity,
+            )
         _live.append(self)
 
     @property
@@ -62,6 +71,10 @@ class Process:
                 print(f'{self.name} (pid {self.pid}) did not end within {timeout} s; killed', file=sys.stderr)
                 self.popen.kill()
                 self.popen.wait()
+        try:
+            os.killpg(self.pid, signal.SIGKILL)  # what it may have forked; the group is its own
+        except ProcessLookupError:
+            pass
         if self in _live:
             _live.remove(self)
         return self.popen.returncode
@@ -87,8 +100,10 @@ def stop_all() -> None:
 
 def exit_on_signals() -> None:
     """A signal unwinds the stack like an exception, so that `finally`, fixtures and atexit run."""
+
     def leave(number, _frame):
         raise SystemExit(128 + number)
+
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, leave)
 

@@ -35,16 +35,17 @@ def answer(plugin: str, password: str, scramble: bytes) -> bytes:
 def encrypt_with_rsa(password: str, scramble: bytes, pem: bytes) -> bytes:
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import padding
+
     secret = password.encode() + b'\0'
-    repeated = (scramble[:20] * (len(secret) // 20 + 1))[:len(secret)]
+    repeated = (scramble[:20] * (len(secret) // 20 + 1))[: len(secret)]
     key = serialization.load_pem_public_key(pem)
     return key.encrypt(_xor(secret, repeated), padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None))
 
 
 # Ed25519 with MariaDB's twist (the "seed" is the password of any length), by the definition of RFC 8032. Slow and
 # plain: it signs one login at a time.
-_P = 2 ** 255 - 19
-_L = 2 ** 252 + 27742317777372353535851937790883648493
+_P = 2**255 - 19
+_L = 2**252 + 27742317777372353535851937790883648493
 _D = -121665 * pow(121666, _P - 2, _P) % _P
 
 

@@ -60,7 +60,7 @@ class RawConnection:
         """As they are, compressed only when compression is on."""
         if self.compression:
             for start in range(0, len(data), MAX_PACKET):
-                self.sock.sendall(self._compressed(data[start:start + MAX_PACKET]))
+                self.sock.sendall(self._compressed(data[start : start + MAX_PACKET]))
         else:
             self.sock.sendall(data)
 
@@ -95,8 +95,11 @@ class RawConnection:
             self.compressed_sequence = (header[3] + 1) & 255
             body = self._receive(length)
             if unpacked:
-                body = (zlib.decompress(body) if self.compression == 'zlib'
-                        else zstd().ZstdDecompressor().decompress(body, max_output_size=unpacked))
+                body = (
+                    zlib.decompress(body)
+                    if self.compression == 'zlib'
+                    else zstd().ZstdDecompressor().decompress(body, max_output_size=unpacked)
+                )
                 assert len(body) == unpacked, f'compressed header says {unpacked}, unpacked {len(body)}'
             self._plain += body
         out = bytes(self._plain[:size])
@@ -108,7 +111,7 @@ class RawConnection:
     def write_packet(self, payload: bytes):
         out = bytearray()
         for start in range(0, len(payload) + 1, MAX_PACKET):
-            part = payload[start:start + MAX_PACKET]
+            part = payload[start : start + MAX_PACKET]
             out += len(part).to_bytes(3, 'little') + bytes([self.sequence]) + part
             self.sequence = (self.sequence + 1) & 255
         self.send_bytes(bytes(out))
@@ -142,8 +145,11 @@ class RawConnection:
         return self.greeting
 
     def start_tls(self, capabilities: int, charset=45, ca=None):
-        self.write_packet(struct.pack('<IIB', capabilities & 0xFFFFFFFF, 1 << 30, charset) + bytes(19) +
-                          struct.pack('<I', capabilities >> 32))
+        self.write_packet(
+            struct.pack('<IIB', capabilities & 0xFFFFFFFF, 1 << 30, charset)
+            + bytes(19)
+            + struct.pack('<I', capabilities >> 32)
+        )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if ca:
@@ -152,7 +158,9 @@ class RawConnection:
         assert not self._net, 'bytes before TLS'
         self.sock = context.wrap_socket(self.sock, server_hostname='localhost')
 
-    def login_packet(self, user: str, answer: bytes, db: str | None, plugin: str, attributes: dict, charset=45) -> bytes:
+    def login_packet(
+        self, user: str, answer: bytes, db: str | None, plugin: str, attributes: dict, charset=45
+    ) -> bytes:
         caps = self.capabilities
         out = struct.pack('<IIB', caps & 0xFFFFFFFF, 1 << 30, charset) + bytes(19) + struct.pack('<I', caps >> 32)
         out += user.encode() + b'\0'
@@ -167,8 +175,19 @@ class RawConnection:
             out += b'\x03'
         return out
 
-    def login(self, user: str, password: str, db: str | None = None, capabilities: int = BASE | DEPRECATE_EOF,
-              tls=False, compress: str | None = None, attributes: dict | None = None, charset=45, plugin=None, ca=None):
+    def login(
+        self,
+        user: str,
+        password: str,
+        db: str | None = None,
+        capabilities: int = BASE | DEPRECATE_EOF,
+        tls=False,
+        compress: str | None = None,
+        attributes: dict | None = None,
+        charset=45,
+        plugin=None,
+        ca=None,
+    ):
         greeting = self.read_greeting()
         wanted = capabilities | (CONNECT_WITH_DB if db is not None else 0) | (SSL if tls else 0)
         wanted |= {'zlib': COMPRESS, 'zstd': ZSTD, None: 0}[compress]
@@ -282,7 +301,7 @@ class RawConnection:
             return bool(self.status_of(first) & STATUS_MORE_RESULTS)
         if first[:1] == b'\xfb':
             for start in range(0, len(local_data), 1 << 20):
-                self.write_packet(local_data[start:start + (1 << 20)])
+                self.write_packet(local_data[start : start + (1 << 20)])
             self.write_packet(b'')
             return self._read_one_result(take, b'')
         columns, at = read_lenenc(first, 0)
@@ -350,8 +369,15 @@ class RawConnection:
     def close_statement(self, statement: int):
         self.command(COM_STMT_CLOSE, struct.pack('<I', statement), 'none')
 
-    def change_user(self, user: str, password: str, db: str = '', charset=45, attributes: dict | None = None,
-                    plugin='mysql_native_password') -> bytes:
+    def change_user(
+        self,
+        user: str,
+        password: str,
+        db: str = '',
+        charset=45,
+        attributes: dict | None = None,
+        plugin='mysql_native_password',
+    ) -> bytes:
         """Returns the OK packet; raises ServerError."""
         self.sequence = self.compressed_sequence = 0
         answer = rawauth.answer(plugin, password, self.greeting.scramble)
@@ -379,7 +405,7 @@ class RawConnection:
             at, row = 0, []
             for _ in range(count):
                 length, at = read_lenenc(packet, at)
-                row.append(None if length is None else packet[at:at + length].decode('utf-8', 'replace'))
+                row.append(None if length is None else packet[at : at + length].decode('utf-8', 'replace'))
                 at += length or 0
             out.append(tuple(row))
         return out
@@ -391,6 +417,7 @@ class RawConnection:
 @dataclass
 class Parameter:
     """A bound parameter: type byte, flags (0x80: unsigned), encoded value or None."""
+
     type: int
     value: bytes | None
     flags: int = 0
@@ -410,6 +437,7 @@ def connect(target, user: str, password: str, db: str | None = None, **options) 
 
 def zstd():
     import zstandard
+
     return zstandard
 
 

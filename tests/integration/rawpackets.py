@@ -12,8 +12,20 @@ SESSION_TRACK, DEPRECATE_EOF, OPTIONAL_METADATA = 1 << 23, 1 << 24, 1 << 25
 ZSTD, QUERY_ATTRIBUTES = 1 << 26, 1 << 27
 MARIADB_PROGRESS, MARIADB_BULK, MARIADB_EXT_METADATA, MARIADB_CACHE_METADATA = 1 << 32, 1 << 34, 1 << 35, 1 << 36
 
-BASE = (LONG_PASSWORD | LONG_FLAG | PROTOCOL_41 | TRANSACTIONS | SECURE_CONNECTION | MULTI_STATEMENTS | MULTI_RESULTS |
-        PS_MULTI_RESULTS | PLUGIN_AUTH | CONNECT_ATTRS | PLUGIN_AUTH_LENENC | LOCAL_FILES)
+BASE = (
+    LONG_PASSWORD
+    | LONG_FLAG
+    | PROTOCOL_41
+    | TRANSACTIONS
+    | SECURE_CONNECTION
+    | MULTI_STATEMENTS
+    | MULTI_RESULTS
+    | PS_MULTI_RESULTS
+    | PLUGIN_AUTH
+    | CONNECT_ATTRS
+    | PLUGIN_AUTH_LENENC
+    | LOCAL_FILES
+)
 
 (COM_QUIT, COM_INIT_DB, COM_QUERY, COM_FIELD_LIST) = (1, 2, 3, 4)
 (COM_STATISTICS, COM_PROCESS_INFO, COM_PROCESS_KILL, COM_DEBUG, COM_PING) = (9, 10, 12, 13, 14)
@@ -34,7 +46,7 @@ class ServerError(Exception):
         self.errno = struct.unpack_from('<H', packet, 1)[0]
         marked = packet[3:4] == b'#'
         self.sqlstate = packet[4:9].decode('latin1') if marked else ''
-        self.message = packet[9 if marked else 3:].decode('utf-8', 'replace')
+        self.message = packet[9 if marked else 3 :].decode('utf-8', 'replace')
         super().__init__(f'({self.errno}, {self.sqlstate}) {self.message}')
 
 
@@ -61,12 +73,13 @@ def read_lenenc(data: bytes, at: int) -> tuple[int | None, int]:
     if first == 251:
         return None, at + 1
     size = {252: 2, 253: 3, 254: 8}[first]
-    return int.from_bytes(data[at + 1:at + 1 + size], 'little'), at + 1 + size
+    return int.from_bytes(data[at + 1 : at + 1 + size], 'little'), at + 1 + size
 
 
 @dataclass
 class Response:
     """One response, up to the packet that ends it. `packets` are (sequence id of the last frame, payload)."""
+
     packets: list[tuple[int, bytes]] = field(default_factory=list)
 
     @property
@@ -99,16 +112,16 @@ class Greeting:
         if data[:1] == b'\xff':
             raise ServerError(data)
         end = data.index(0, 1)
-        thread_id, = struct.unpack_from('<I', data, end + 1)
+        (thread_id,) = struct.unpack_from('<I', data, end + 1)
         at = end + 13
-        scramble = data[end + 5:end + 13]
+        scramble = data[end + 5 : end + 13]
         low, charset, status, high, length = struct.unpack_from('<HBHHB', data, at + 1)
         at += 9
-        extended, = struct.unpack_from('<I', data, at + 6)
+        (extended,) = struct.unpack_from('<I', data, at + 6)
         at += 10
         rest = max(13, length - 8)
-        scramble += data[at:at + rest].rstrip(b'\0')
-        plugin = data[at + rest:].split(b'\0')[0].decode()
+        scramble += data[at : at + rest].rstrip(b'\0')
+        plugin = data[at + rest :].split(b'\0')[0].decode()
         capabilities = low | high << 16
         if not capabilities & LONG_PASSWORD:  # MariaDB says so: its extended capabilities are valid
             capabilities |= extended << 32

@@ -18,8 +18,9 @@ from servers import ADMIN_PASSWORD, APP_PASSWORD, Server
 _count = 0
 
 
-def configuration(tenants: dict[str, Server], users: list[dict] | None = None, family: str | None = None, tls=False,
-                  **changes) -> dict:
+def configuration(
+    tenants: dict[str, Server], users: list[dict] | None = None, family: str | None = None, tls=False, **changes
+) -> dict:
     """One shard per server, each tenant on its server's shard. `changes` replace or (as dicts) extend top-level keys.
 
     family: what the greeting says; the first server's own if left out. tls: clients may use it.
@@ -30,12 +31,23 @@ def configuration(tenants: dict[str, Server], users: list[dict] | None = None, f
         names.setdefault(id(server), f'{len(names) + 1}')
     unique = {names[id(s)]: s for s in tenants.values()}
     config = {
-        'listen': {'mysql': [{'address': f'127.0.0.1:{free_port()}', 'family': family or first.kind,
-                              'version': first.execute('SELECT VERSION()')[0][0]}],
-                   'http': f'127.0.0.1:{free_port()}'},
+        'listen': {
+            'mysql': [
+                {
+                    'address': f'127.0.0.1:{free_port()}',
+                    'family': family or first.kind,
+                    'version': first.execute('SELECT VERSION()')[0][0],
+                }
+            ],
+            'http': f'127.0.0.1:{free_port()}',
+        },
         'workers': 2,
         'users': users if users is not None else [{'name': 'app', 'password': APP_PASSWORD}],
-        'tenancy': {'username_pattern': '{user}@{tenant}', 'database_pattern': 'tenant_{tenant}', 'unassigned': 'reject'},
+        'tenancy': {
+            'username_pattern': '{user}@{tenant}',
+            'database_pattern': 'tenant_{tenant}',
+            'unassigned': 'reject',
+        },
         'topology': {
             'backends': [{'name': f'db{n}', 'address': f'{s.host}:{s.port}'} for n, s in unique.items()],
             'shards': [{'name': f's{n}', 'primary': f'db{n}'} for n in unique],
@@ -110,13 +122,18 @@ class Router:
         return [str(paths.BINARY), 'serve', '--config', str(self.write_config())]
 
     def start(self) -> 'Router':
-        env = {**os.environ, 'ASAN_OPTIONS': 'abort_on_error=0:exitcode=99', 'UBSAN_OPTIONS': 'print_stacktrace=1',
-               **(self.env or {})}
+        env = {
+            **os.environ,
+            'ASAN_OPTIONS': 'abort_on_error=0:exitcode=99',
+            'UBSAN_OPTIONS': 'print_stacktrace=1',
+            **(self.env or {}),
+        }
         self.process = Process(self.name, self.argv(), self.folder / 'log', env=env)
 
         def ready():
             assert self.process.running(), f'{self.name} ended at its start:\n{self.log()}'
             return can_connect(self.port)
+
         wait_until(ready, 20, f'{self.name} listens', 0.02)
         return self
 
@@ -133,26 +150,34 @@ class Router:
             return ''
 
     def check_log(self) -> None:
-        found = re.search(r'.*(ERROR: AddressSanitizer|runtime error:|ThreadSanitizer|LeakSanitizer|terminate called).*',
-                          (self.folder / 'log').read_text(errors='replace'))
+        found = re.search(
+            r'.*(ERROR: AddressSanitizer|runtime error:|ThreadSanitizer|LeakSanitizer|terminate called).*',
+            (self.folder / 'log').read_text(errors='replace'),
+        )
         assert not found, f'{self.name}: {found[0]}\n{self.log()}'
 
     def metrics(self) -> dict[str, float]:
         """All samples of /metrics, by name with labels."""
         with urllib.request.urlopen(f'http://127.0.0.1:{self.http_port}/metrics', timeout=10) as answer:
             text = answer.read().decode()
-        return {line.rsplit(' ', 1)[0]: float(line.rsplit(' ', 1)[1])
-                for line in text.splitlines() if line and not line.startswith('#')}
+        return {
+            line.rsplit(' ', 1)[0]: float(line.rsplit(' ', 1)[1])
+            for line in text.splitlines()
+            if line and not line.startswith('#')
+        }
 
     def metric(self, name: str, **labels) -> float:
         """The sum of a metric's samples that have these labels."""
         wanted = [f'{k}="{v}"' for k, v in labels.items()]
-        return sum(value for key, value in self.metrics().items()
-                   if key.split('{')[0] == name and all(w in key for w in wanted))
+        return sum(
+            value
+            for key, value in self.metrics().items()
+            if key.split('{')[0] == name and all(w in key for w in wanted)
+        )
 
 
 class HaproxyStandIn(Router):
-    """HAProxy in TCP mode to the first backend: lets the tests be tried without the router (BULKHEAD_STAND_IN=haproxy)."""
+    """HAProxy in TCP mode to the first backend: to try the tests without the router (BULKHEAD_STAND_IN=haproxy)."""
 
     def argv(self):
         backend = self.config['topology']['backends'][0]['address']
@@ -162,7 +187,8 @@ class HaproxyStandIn(Router):
                 cursor.execute(f"CREATE USER IF NOT EXISTS 'app@{tenant['name']}'@'%' IDENTIFIED BY '{APP_PASSWORD}'")
                 cursor.execute(f"GRANT ALL ON *.* TO 'app@{tenant['name']}'@'%'")
         path = self.folder / 'haproxy.cfg'
-        path.write_text(f'''defaults
+        path.write_text(
+            f'''defaults
     mode tcp
     timeout connect 5s
     timeout client 1h
@@ -170,12 +196,13 @@ class HaproxyStandIn(Router):
 listen mysql
     bind 127.0.0.1:{self.port}
     server db1 {backend}
-''')
+'''
+        )
         return ['haproxy', '-db', '-f', str(path)]
 
     def stop(self, timeout: float = 30) -> int:
         if self.process:
-            self.process.stop(signal.SIGINT, timeout)
+            self.process.stop(signal.SIGTERM, timeout)
             self.process = None
         self.exit_code = 0
         return 0
@@ -192,5 +219,6 @@ def check(config: dict | str) -> subprocess.CompletedProcess:
     _count += 1
     path = paths.run_folder() / f'check.{_count}.yaml'
     path.write_text(config if isinstance(config, str) else yaml.safe_dump(config, sort_keys=False))
-    return subprocess.run([str(paths.BINARY), 'check', str(path)], capture_output=True, text=True, timeout=20,
-                          stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        [str(paths.BINARY), 'check', str(path)], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL
+    )

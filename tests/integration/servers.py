@@ -23,9 +23,13 @@ APP_PASSWORD = 'app-secret'
 ADMIN_PASSWORD = 'admin-secret'
 ACCOUNTS = [
     # Everything an application's account usually has, and nothing global: what the router logs on with.
-    ("app", APP_PASSWORD, "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER, CREATE TEMPORARY TABLES, "
-     "LOCK TABLES, EXECUTE, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EVENT, TRIGGER, REFERENCES, "
-     "PROCESS, RELOAD, FILE"),
+    (
+        "app",
+        APP_PASSWORD,
+        "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER, CREATE TEMPORARY TABLES, "
+        "LOCK TABLES, EXECUTE, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EVENT, TRIGGER, REFERENCES, "
+        "PROCESS, RELOAD, FILE",
+    ),
     ("admin", ADMIN_PASSWORD, "ALL PRIVILEGES"),
     ("suite", "suite", "ALL PRIVILEGES"),
 ]
@@ -33,11 +37,20 @@ SERVER_USER = 'mysql'
 TEMPLATE_VERSION = '4'  # raise it when accounts or template settings change
 
 # What the foreign suites want of a server, and the rest of the tests lives with it.
-COMMON_SETTINGS = ['--max-allowed-packet=64M', '--local-infile=1', '--max-connections=500', '--skip-name-resolve',
-                   '--innodb-buffer-pool-size=64M', '--performance-schema=ON', '--bind-address=127.0.0.1',
-                   '--innodb-flush-log-at-trx-commit=2', '--sync-binlog=0',
-                   # A killed server loses nothing by these, only a machine that loses power would.
-                   '--innodb-flush-method=nosync', '--innodb-doublewrite=0']
+COMMON_SETTINGS = [
+    '--max-allowed-packet=64M',
+    '--local-infile=1',
+    '--max-connections=500',
+    '--skip-name-resolve',
+    '--innodb-buffer-pool-size=64M',
+    '--performance-schema=ON',
+    '--bind-address=127.0.0.1',
+    '--innodb-flush-log-at-trx-commit=2',
+    '--sync-binlog=0',
+    # A killed server loses nothing by these, only a machine that loses power would.
+    '--innodb-flush-method=nosync',
+    '--innodb-doublewrite=0',
+]
 
 
 class Server:
@@ -63,13 +76,25 @@ class Server:
     def start(self) -> 'Server':
         if not self.folder.exists():
             self.folder.mkdir(parents=True)
-            subprocess.run(['cp', '-a', '--reflink=auto', '--sparse=always', str(self.template()),
-                            str(self.folder / 'data')], check=True)
+            subprocess.run(
+                ['cp', '-a', '--reflink=auto', '--sparse=always', str(self.template()), str(self.folder / 'data')],
+                check=True,
+            )
             own(self.folder)
         tls = certificates.make(paths.run_folder() / 'tls')
-        argv = [*self.program(), f'--datadir={self.folder}/data', f'--port={self.port}', f'--socket={self.socket}',
-                f'--pid-file={self.folder}/pid', f'--ssl-ca={tls["ca"]}', f'--ssl-cert={tls["cert"]}',
-                f'--ssl-key={tls["key"]}', *COMMON_SETTINGS, *self.own_settings(), *self.settings]
+        argv = [
+            *self.program(),
+            f'--datadir={self.folder}/data',
+            f'--port={self.port}',
+            f'--socket={self.socket}',
+            f'--pid-file={self.folder}/pid',
+            f'--ssl-ca={tls["ca"]}',
+            f'--ssl-cert={tls["cert"]}',
+            f'--ssl-key={tls["key"]}',
+            *COMMON_SETTINGS,
+            *self.own_settings(),
+            *self.settings,
+        ]
         self.process = Process(self.name, argv, self.folder / 'log', user=SERVER_USER)
         try:
             wait_until(self._answers, 60, f'{self.name} answers', 0.05)
@@ -117,7 +142,9 @@ class Server:
 
     def threads(self, user: str = 'app') -> list[tuple]:
         """(id, command, state, statement) of this user's connections."""
-        return self.execute(f"SELECT id, command, state, info FROM information_schema.processlist WHERE user = '{user}'")
+        return self.execute(
+            f"SELECT id, command, state, info FROM information_schema.processlist WHERE user = '{user}'"
+        )
 
     # What the two kinds differ in.
     def program(self) -> list[str]:
@@ -145,16 +172,28 @@ class Server:
         own(work)
         data, log, sock = work / 'data', work / 'log', work / 's'
         self.initialise(data)
-        process = Process(f'template {self.kind}', [
-            *self.program(), f'--datadir={data}', f'--socket={sock}', '--skip-networking', f'--pid-file={work}/pid',
-            *self.own_settings()], log, user=SERVER_USER)
+        process = Process(
+            f'template {self.kind}',
+            [
+                *self.program(),
+                f'--datadir={data}',
+                f'--socket={sock}',
+                '--skip-networking',
+                f'--pid-file={work}/pid',
+                *self.own_settings(),
+            ],
+            log,
+            user=SERVER_USER,
+        )
         try:
+
             def up():
                 assert process.running(), process.log()
                 try:
                     return pymysql.connect(unix_socket=str(sock), user='root', password='')
                 except pymysql.err.MySQLError:
                     return None
+
             connection = wait_until(up, 60, f'the template of {self.kind}', 0.05)
             with connection.cursor() as cursor:
                 for user, password, privileges in ACCOUNTS:
@@ -181,8 +220,13 @@ class MariaDb(Server):
 
     @classmethod
     def find_version(cls) -> str:
-        out = subprocess.run(['mariadbd', '--no-defaults', '--version'], capture_output=True, text=True,
-                             env={**os.environ, 'PATH': os.environ['PATH'] + ':/usr/sbin'}, check=True).stdout
+        out = subprocess.run(
+            ['mariadbd', '--no-defaults', '--version'],
+            capture_output=True,
+            text=True,
+            env={**os.environ, 'PATH': os.environ['PATH'] + ':/usr/sbin'},
+            check=True,
+        ).stdout
         cls.version = re.search(r'Ver (\d+\.\d+\.\d+)', out)[1]
         return cls.version
 
@@ -190,13 +234,30 @@ class MariaDb(Server):
         return [shutil.which('mariadbd', path=os.environ['PATH'] + ':/usr/sbin') or 'mariadbd', '--no-defaults']
 
     def own_settings(self):
-        return ["--secure-file-priv=", '--innodb-log-file-size=96M', '--plugin-load-add=auth_ed25519',
-                '--innodb-flush-neighbors=0', '--sync-frm=0']
+        return [
+            "--secure-file-priv=",
+            '--innodb-log-file-size=96M',
+            '--plugin-load-add=auth_ed25519',
+            '--innodb-flush-neighbors=0',
+            '--sync-frm=0',
+        ]
 
     def initialise(self, folder: Path):
-        subprocess.run(['mariadb-install-db', '--no-defaults', f'--datadir={folder}', f'--user={server_user()}',
-                        '--auth-root-authentication-method=normal', '--skip-test-db', '--skip-name-resolve'],
-                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        subprocess.run(
+            [
+                'mariadb-install-db',
+                '--no-defaults',
+                f'--datadir={folder}',
+                f'--user={server_user()}',
+                '--auth-root-authentication-method=normal',
+                '--skip-test-db',
+                '--skip-name-resolve',
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+        )
 
 
 class MySql(Server):
@@ -214,9 +275,12 @@ class MySql(Server):
         return ['--mysqlx=OFF', '--secure-file-priv=', '--innodb-redo-log-capacity=100M', '--disable-log-bin']
 
     def initialise(self, folder: Path):
-        process = Process('initialise mysql', [*self.program(), '--initialize-insecure', f'--datadir={folder}',
-                                               '--innodb-redo-log-capacity=100M'], folder.parent / 'init.log',
-                          user=SERVER_USER)
+        process = Process(
+            'initialise mysql',
+            [*self.program(), '--initialize-insecure', f'--datadir={folder}', '--innodb-redo-log-capacity=100M'],
+            folder.parent / 'init.log',
+            user=SERVER_USER,
+        )
         process.popen.wait(120)
         assert process.stop() == 0, process.log()
 

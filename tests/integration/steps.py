@@ -13,6 +13,7 @@ Packets = list[tuple[int, bytes]]
 @dataclass
 class Step:
     """`run` sends one or more commands and returns the packets of the answer."""
+
     label: str
     run: Callable[[rc.RawConnection, dict], Packets]
     only: str | None = None  # server kind
@@ -34,6 +35,7 @@ def command(label: str, code: int, body: bytes = b'', reply='result', only=None,
     def run(c, _):
         response = c.command(code, body, reply)
         return response.packets if response else []
+
     return Step(label, run, only, [re.compile(m, re.S) for m in mask])
 
 
@@ -50,6 +52,7 @@ def prepare(name: str, sql: str | bytes, only=None) -> Step:
         response, memory[name] = c.prepare(sql)
         memory[name + ' failed'] = response.error is not None
         return without_id(response.packets)
+
     return Step(f'prepare {name}: {sql if isinstance(sql, str) else sql!r}'[:120], run, only)
 
 
@@ -58,23 +61,25 @@ def execute(name: str, *parameters: Parameter, cursor=0, send_types=True, only=N
         if memory.get(name + ' failed'):
             return []
         return c.execute(memory[name], list(parameters), cursor, send_types).packets
+
     return Step(f'execute {name} {[p.type for p in parameters]} cursor={cursor}', run, only)
 
 
 def fetch(name: str, rows: int, only=None) -> Step:
-    return Step(f'fetch {name} {rows}',
-                lambda c, m: [] if m.get(name + ' failed') else c.fetch(m[name], rows).packets, only,
-                [re.compile(rb'statement \(\d+\)')])  # the message names the statement's id
+    return Step(
+        f'fetch {name} {rows}',
+        lambda c, m: [] if m.get(name + ' failed') else c.fetch(m[name], rows).packets,
+        only,
+        [re.compile(rb'statement \(\d+\)')],
+    )  # the message names the statement's id
 
 
 def long_data(name: str, index: int, data: bytes) -> Step:
-    return Step(f'long data {name}[{index}] {len(data)}',
-                lambda c, m: c.send_long_data(m[name], index, data) or [])
+    return Step(f'long data {name}[{index}] {len(data)}', lambda c, m: c.send_long_data(m[name], index, data) or [])
 
 
 def reset_statement(name: str) -> Step:
-    return Step(f'reset {name}',
-                lambda c, m: c.command(rc.COM_STMT_RESET, struct.pack('<I', m[name]), 'ok').packets)
+    return Step(f'reset {name}', lambda c, m: c.command(rc.COM_STMT_RESET, struct.pack('<I', m[name]), 'ok').packets)
 
 
 def close_statement(name: str) -> Step:
@@ -84,16 +89,50 @@ def close_statement(name: str) -> Step:
 def prepared(sql: str, *parameters: Parameter, only=None) -> list[Step]:
     """Prepare, execute once, close."""
     name = f'ps {sql}'
-    close = Step(f'close {name}', lambda c, m: [] if m.get(name + ' failed') else c.close_statement(m[name]) or [], only)
+    close = Step(
+        f'close {name}', lambda c, m: [] if m.get(name + ' failed') else c.close_statement(m[name]) or [], only
+    )
     return [prepare(name, sql, only), execute(name, *parameters, only=only), close]
 
 
 # Parameters by type (values as the binary protocol has them).
-TYPES = {'tiny': 1, 'short': 2, 'long': 3, 'float': 4, 'double': 5, 'null': 6, 'timestamp': 7, 'longlong': 8, 'int24': 9,
-         'date': 10, 'time': 11, 'datetime': 12, 'year': 13, 'bit': 16, 'json': 245, 'decimal': 246, 'enum': 247, 'set': 248,
-         'tiny_blob': 249, 'medium_blob': 250, 'long_blob': 251, 'blob': 252, 'var_string': 253, 'string': 254,
-         'geometry': 255}
-_FORMATS = {'tiny': 'b', 'short': 'h', 'long': 'i', 'int24': 'i', 'longlong': 'q', 'float': 'f', 'double': 'd', 'year': 'h'}
+TYPES = {
+    'tiny': 1,
+    'short': 2,
+    'long': 3,
+    'float': 4,
+    'double': 5,
+    'null': 6,
+    'timestamp': 7,
+    'longlong': 8,
+    'int24': 9,
+    'date': 10,
+    'time': 11,
+    'datetime': 12,
+    'year': 13,
+    'bit': 16,
+    'json': 245,
+    'decimal': 246,
+    'enum': 247,
+    'set': 248,
+    'tiny_blob': 249,
+    'medium_blob': 250,
+    'long_blob': 251,
+    'blob': 252,
+    'var_string': 253,
+    'string': 254,
+    'geometry': 255,
+}
+_FORMATS = {
+    'tiny': 'b',
+    'short': 'h',
+    'long': 'i',
+    'int24': 'i',
+    'longlong': 'q',
+    'float': 'f',
+    'double': 'd',
+    'year': 'h',
+}
 
 
 def p(kind: str, value=None, unsigned=False) -> Parameter:
@@ -138,8 +177,11 @@ def normal(step: Step, packets: Packets, compressed: bool) -> list:
     out = []
     for sequence, payload in packets:
         for pattern in step.mask:
-            payload = pattern.sub(b'MASKED', payload) if isinstance(pattern.pattern, bytes) else \
-                pattern.sub('MASKED', payload.decode('latin1')).encode('latin1')
+            payload = (
+                pattern.sub(b'MASKED', payload)
+                if isinstance(pattern.pattern, bytes)
+                else pattern.sub('MASKED', payload.decode('latin1')).encode('latin1')
+            )
         if len(payload) > 2000:
             payload = payload[:40] + f'...{len(payload)} bytes, digest {rc.digest(payload)}'.encode()
         out.append((None if compressed else sequence, payload))

@@ -34,6 +34,7 @@ class Result:
         def names(kind):
             path = folder / f'{kind}.txt'
             return set(path.read_text(errors='replace').splitlines()) if path.exists() else set()
+
         return Result(names('pass'), names('fail'), names('skip'), last_line)
 
 
@@ -41,11 +42,23 @@ def run(suite: str, target, server, user: str, out: Path, limit: int = 1500) -> 
     """target: where the suite connects to; server: the real server behind it, for resetting its globals."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    env = {**os.environ, 'COMPAT_WORK': str(paths.cache_folder() / 'suites'), 'COMPAT_OUT': str(out),
-           'COMPAT_RESET': f'{server.host} {server.port}', 'LC_ALL': 'C.UTF-8'}
-    done = subprocess.run([str(HERE / suite), '127.0.0.1', str(target.port), user, 'suite', 'compat_' + suite.replace('-', '_')],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, timeout=limit, text=True,
-                          errors='replace')
+    env = {
+        **os.environ,
+        'COMPAT_WORK': str(paths.cache_folder() / 'suites'),
+        'COMPAT_OUT': str(out),
+        'COMPAT_RESET': f'{server.host} {server.port}',
+        'LC_ALL': 'C.UTF-8',
+    }
+    done = subprocess.run(
+        [str(HERE / suite), '127.0.0.1', str(target.port), user, 'suite', 'compat_' + suite.replace('-', '_')],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=env,
+        timeout=limit,
+        text=True,
+        errors='replace',
+    )
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and lines and lines[-1].startswith(suite), f'{suite}: {done.stdout[-2000:]}'
     return Result.read(out, lines[-1])
@@ -82,7 +95,9 @@ def exceptions(pooling: str, kind: str, suite: str) -> dict[str, str]:
 def lost(direct: Result, routed: Result, allowed: dict[str, str], suite: str) -> list[str]:
     """What passed directly, not through the router, and is not allowed to."""
     patterns = [*allowed, *FLAKY.get(suite, [])]
-    return sorted(name for name in direct.passed - routed.passed if not any(fnmatch.fnmatchcase(name, p) for p in patterns))
+    return sorted(
+        name for name in direct.passed - routed.passed if not any(fnmatch.fnmatchcase(name, p) for p in patterns)
+    )
 
 
 def record(kind: str, suites: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""A server that is away: 9401 at once for its own tenants, truth about statements that were sent, never a second send."""
+"""A server that is away: 9401 at once for its own tenants, truth about what was sent, never a second send."""
 import random
 import signal
 import time
@@ -28,7 +28,13 @@ def near(fleet):
 def far():
     """A server of the test's own, to be stopped and killed."""
     with MariaDb('far') as server:
-        make_tenant(server, 'far', 'CREATE TABLE t (x INT)', 'INSERT INTO t VALUES (1)', 'CREATE TABLE ledger (id INT NOT NULL, KEY (id)) ENGINE=InnoDB')
+        make_tenant(
+            server,
+            'far',
+            'CREATE TABLE t (x INT)',
+            'INSERT INTO t VALUES (1)',
+            'CREATE TABLE ledger (id INT NOT NULL, KEY (id)) ENGINE=InnoDB',
+        )
         yield server
 
 
@@ -65,7 +71,9 @@ def test_down_is_said_at_once_and_to_its_own_tenants_only(near, far, router):
 
 def test_rejected_login_on_the_backend(near, routers):
     """A backend account that doesn't exist: 9401 for the statement, its text names no password."""
-    users = [{'name': 'app', 'password': APP_PASSWORD, 'backend': {'user': 'no_such_account', 'password': 'wrong-secret'}}]
+    users = [
+        {'name': 'app', 'password': APP_PASSWORD, 'backend': {'user': 'no_such_account', 'password': 'wrong-secret'}}
+    ]
     router = routers(configuration({'near': near}, users=users))
     connection = login(router, 'near')
     errno, message = state_of(connection, 'SELECT x FROM tenant_near.t')
@@ -142,7 +150,9 @@ def test_transaction_with_implicit_commit_is_unknown(near, far, router):
     connection.close()
 
 
-@pytest.mark.parametrize('pin', ['CREATE TEMPORARY TABLE tmp (x INT)', "SELECT GET_LOCK('far', 1)", 'LOCK TABLES t READ', 'SELECT @x := 5'])
+@pytest.mark.parametrize(
+    'pin', ['CREATE TEMPORARY TABLE tmp (x INT)', "SELECT GET_LOCK('far', 1)", 'LOCK TABLES t READ', 'SELECT @x := 5']
+)
 def test_pinned_state_is_lost(near, far, router, pin):
     connection = rc.connect(router, 'app', APP_PASSWORD, 'tenant_far')
     connection.ok(pin)
@@ -191,6 +201,7 @@ def test_ledger(near, far, router):
                 time.sleep(0.01)
         if connection:
             connection.close()
+
     writers = [Beside(writer, number) for number in range(1, 9)]
     kills = 0
     while time.monotonic() < stop_at - 1:

@@ -28,8 +28,18 @@ def server(fleet):
 
 @pytest.fixture(scope='module')
 def router(server, module_routers):
-    return module_routers(configuration({'acme': server}, tls=True, clients={
-        'handshake_timeout': '2s', 'max_unauthenticated_bytes': '64KiB', 'max_unauthenticated': 50, 'max_connections': 200}))
+    return module_routers(
+        configuration(
+            {'acme': server},
+            tls=True,
+            clients={
+                'handshake_timeout': '2s',
+                'max_unauthenticated_bytes': '64KiB',
+                'max_unauthenticated': 50,
+                'max_connections': 200,
+            },
+        )
+    )
 
 
 @pytest.fixture
@@ -76,12 +86,17 @@ FIRST_PACKETS = {
     'length says 16 MiB': lambda raw: frame(good_login(raw), 1, 0xFFFFFF) + b'x' * 100000,
     'oversized': lambda raw: frame(b'\xff' * 200000, 1),
     'without PROTOCOL_41': lambda raw: frame(struct.pack('<HI', 1, 0xFFFF)[:5] + b'app\0', 1),
-    'password length beyond the packet': lambda raw: frame(good_login(raw).replace(b'\x14' + b'x' * 20, b'\xfd\xff\xff\xff' + b'x' * 20), 1),
-    'attribute length beyond the packet': lambda raw: frame(good_login(raw).replace(b'\x04\x01a\x01b', b'\xfe' + b'\xff' * 8), 1),
+    'password length beyond the packet': lambda raw: frame(
+        good_login(raw).replace(b'\x14' + b'x' * 20, b'\xfd\xff\xff\xff' + b'x' * 20), 1
+    ),
+    'attribute length beyond the packet': lambda raw: frame(
+        good_login(raw).replace(b'\x04\x01a\x01b', b'\xfe' + b'\xff' * 8), 1
+    ),
     'user without end': lambda raw: frame(struct.pack('<IIB', rc.BASE, 1 << 24, 45) + bytes(23) + b'user' * 200, 1),
     'HTTP': lambda raw: b'GET / HTTP/1.1\r\nHost: x\r\n\r\n',
     'TLS hello without SSLRequest': lambda raw: b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03' + bytes(500),
-    'SSLRequest, then plain login': lambda raw: frame(struct.pack('<IIB', rc.BASE | rc.SSL, 1 << 24, 45) + bytes(23), 1) + frame(good_login(raw), 2),
+    'SSLRequest, then plain login': lambda raw: frame(struct.pack('<IIB', rc.BASE | rc.SSL, 1 << 24, 45) + bytes(23), 1)
+    + frame(good_login(raw), 2),
     'random': lambda raw: random.Random(5).randbytes(5000),
 }
 
@@ -144,7 +159,9 @@ def test_half_a_handshake_then_silence(router, bystander):
 def test_too_many_unauthenticated(router, bystander):
     """They can't keep those out who log in: they are themselves refused beyond the limit, and time out."""
     crowd = [socket.create_connection(('127.0.0.1', router.port), 5) for _ in range(80)]
-    wait_until(lambda: rc.connect(router, 'app', APP_PASSWORD, 'tenant_acme').quit() is None or True, 10, 'a login works again')
+    wait_until(
+        lambda: rc.connect(router, 'app', APP_PASSWORD, 'tenant_acme').quit() is None or True, 10, 'a login works again'
+    )
     for s in crowd:
         s.close()
 
@@ -154,14 +171,27 @@ def logged_in(router) -> rc.RawConnection:
 
 
 COMMANDS = {
-    'empty command': frame(b'', 0), 'wrong sequence id': frame(b'\x03SELECT 1', 9), 'unknown command': frame(b'\xaa', 0),
-    'INIT_DB without a name': frame(b'\x02', 0), 'prepare of nothing': frame(b'\x16', 0), 'execute, empty': frame(b'\x17', 0),
-    'execute, 3 bytes': frame(b'\x17\x01\0\0', 0), 'execute, cut': frame(b'\x17' + struct.pack('<IBI', 1, 0, 1)[:7], 0),
-    'fetch, empty': frame(b'\x1c', 0), 'reset, empty': frame(b'\x1a', 0), 'set option, empty': frame(b'\x1b', 0),
-    'change user, empty': frame(b'\x11', 0), 'change user, no end': frame(b'\x11' + b'a' * 300, 0), 'process kill, empty': frame(b'\x0c', 0),
-    'field list, empty': frame(b'\x04', 0), 'long data, empty': frame(b'\x18', 0) + frame(b'\x0e', 0), 'close, empty': frame(b'\x19', 0) + frame(b'\x0e', 0),
-    'bulk, empty': frame(b'\xfa', 0), 'long data of nothing': frame(b'\x18' + struct.pack('<IH', 99, 0) + b'x', 0) + frame(b'\x0e', 0),
-    'binlog dump': frame(b'\x12' + struct.pack('<IHI', 4, 0, 1), 0), 'register slave': frame(b'\x15' + bytes(20), 0),
+    'empty command': frame(b'', 0),
+    'wrong sequence id': frame(b'\x03SELECT 1', 9),
+    'unknown command': frame(b'\xaa', 0),
+    'INIT_DB without a name': frame(b'\x02', 0),
+    'prepare of nothing': frame(b'\x16', 0),
+    'execute, empty': frame(b'\x17', 0),
+    'execute, 3 bytes': frame(b'\x17\x01\0\0', 0),
+    'execute, cut': frame(b'\x17' + struct.pack('<IBI', 1, 0, 1)[:7], 0),
+    'fetch, empty': frame(b'\x1c', 0),
+    'reset, empty': frame(b'\x1a', 0),
+    'set option, empty': frame(b'\x1b', 0),
+    'change user, empty': frame(b'\x11', 0),
+    'change user, no end': frame(b'\x11' + b'a' * 300, 0),
+    'process kill, empty': frame(b'\x0c', 0),
+    'field list, empty': frame(b'\x04', 0),
+    'long data, empty': frame(b'\x18', 0) + frame(b'\x0e', 0),
+    'close, empty': frame(b'\x19', 0) + frame(b'\x0e', 0),
+    'bulk, empty': frame(b'\xfa', 0),
+    'long data of nothing': frame(b'\x18' + struct.pack('<IH', 99, 0) + b'x', 0) + frame(b'\x0e', 0),
+    'binlog dump': frame(b'\x12' + struct.pack('<IHI', 4, 0, 1), 0),
+    'register slave': frame(b'\x15' + bytes(20), 0),
 }
 
 
@@ -217,12 +247,18 @@ def test_client_gone_in_mid_statement(router, server, bystander):
         raw = logged_in(router)
         raw.sock.sendall(frame(b'\x03SELECT SLEEP(60) AS forsaken FROM t', 0))
         raw.close()
-    wait_until(lambda: not any('forsaken' in (row[3] or '') for row in server.threads()), 10, 'their statements have ended')
+    wait_until(
+        lambda: not any('forsaken' in (row[3] or '') for row in server.threads()), 10, 'their statements have ended'
+    )
     assert server.execute('SELECT COUNT(*) FROM tenant_acme.t')[0][0] == 1
 
 
 def test_wrong_compressed_frames(router, bystander):
-    for bad in (b'\x05\x00\x00\x00\x10\x00\x00hello', b'\xff\xff\xff\x00\xff\xff\xff' + bytes(100000), b'\x03\x00\x00\x05\x00\x00\x00abc'):
+    for bad in (
+        b'\x05\x00\x00\x00\x10\x00\x00hello',
+        b'\xff\xff\xff\x00\xff\xff\xff' + bytes(100000),
+        b'\x03\x00\x00\x05\x00\x00\x00abc',
+    ):
         raw = rc.connect(router, 'app', APP_PASSWORD, 'tenant_acme', compress='zlib')
         raw.sock.sendall(bad)
         raw.sock.shutdown(socket.SHUT_WR)
@@ -243,7 +279,9 @@ def test_random_bytes_in_every_phase(router, bystander):
         try:
             for _ in range(generator.randrange(1, 5)):
                 payload = generator.randbytes(generator.randrange(0, 400))
-                raw.sock.sendall(frame(payload, generator.choice([0, 1, 2, 250]), generator.choice([None, None, 5, 70000])))
+                raw.sock.sendall(
+                    frame(payload, generator.choice([0, 1, 2, 250]), generator.choice([None, None, 5, 70000]))
+                )
             raw.sock.shutdown(socket.SHUT_WR)
         except OSError:
             pass
@@ -253,10 +291,15 @@ def test_random_bytes_in_every_phase(router, bystander):
 # --- configurations -----------------------------------------------------------------------------------------------
 
 GOOD = {
-    'listen': {'mysql': ['127.0.0.1:3999']}, 'state_dir': '/var/tmp', 'users': [{'name': 'app', 'password': 'x'}],
+    'listen': {'mysql': ['127.0.0.1:3999']},
+    'state_dir': '/var/tmp',
+    'users': [{'name': 'app', 'password': 'x'}],
     'tenancy': {'username_pattern': '{user}@{tenant}', 'unassigned': 'reject'},
-    'topology': {'backends': [{'name': 'db1', 'address': '127.0.0.1:3307'}], 'shards': [{'name': 's1', 'primary': 'db1'}],
-                 'tenants': [{'name': 'acme', 'shard': 's1'}]},
+    'topology': {
+        'backends': [{'name': 'db1', 'address': '127.0.0.1:3307'}],
+        'shards': [{'name': 's1', 'primary': 'db1'}],
+        'tenants': [{'name': 'acme', 'shard': 's1'}],
+    },
 }
 
 
@@ -286,14 +329,23 @@ BAD = {
     'port missing': (broken(lambda c: put(c, ['topology', 'backends', 0, 'address'], '127.0.0.1:')), 'address'),
     'shard without backend': (broken(lambda c: put(c, ['topology', 'shards', 0, 'primary'], 'db9')), 'db9'),
     'tenant without shard': (broken(lambda c: put(c, ['topology', 'tenants', 0, 'shard'], 's9')), 's9'),
-    'backend twice': (broken(lambda c: c['topology']['backends'].append({'name': 'db1', 'address': '127.0.0.1:3308'})), 'db1'),
+    'backend twice': (
+        broken(lambda c: c['topology']['backends'].append({'name': 'db1', 'address': '127.0.0.1:3308'})),
+        'db1',
+    ),
     'tenant twice': (broken(lambda c: c['topology']['tenants'].append({'name': 'acme', 'shard': 's1'})), 'acme'),
     'shard twice': (broken(lambda c: c['topology']['shards'].append({'name': 's1', 'primary': 'db1'})), 's1'),
     'user twice': (broken(lambda c: c['users'].append({'name': 'app', 'password': 'y'})), 'app'),
     'user without password': (broken(lambda c: c['users'].append({'name': 'bob'})), 'users[1]'),
     'two kinds of password': (broken(lambda c: put(c, ['users', 0, 'password_env'], 'HOME')), 'users[0]'),
-    'password file missing': (broken(lambda c: put(c, ['users'], [{'name': 'a', 'password_file': '/nonexistent/file'}])), 'password_file'),
-    'password variable missing': (broken(lambda c: put(c, ['users'], [{'name': 'a', 'password_env': 'NO_SUCH_VARIABLE_HERE'}])), 'NO_SUCH_VARIABLE_HERE'),
+    'password file missing': (
+        broken(lambda c: put(c, ['users'], [{'name': 'a', 'password_file': '/nonexistent/file'}])),
+        'password_file',
+    ),
+    'password variable missing': (
+        broken(lambda c: put(c, ['users'], [{'name': 'a', 'password_env': 'NO_SUCH_VARIABLE_HERE'}])),
+        'NO_SUCH_VARIABLE_HERE',
+    ),
     'unknown pooling': (broken(lambda c: put(c, ['users', 0, 'pooling'], 'statement')), 'pooling'),
     'duration without unit': (broken(lambda c: put(c, ['hold'], {'max_wait': 10})), 'max_wait'),
     'size nonsense': (broken(lambda c: put(c, ['hold'], {'max_bytes': '64 apples'})), 'max_bytes'),
@@ -301,7 +353,10 @@ BAD = {
     'pattern without tenant': (broken(lambda c: put(c, ['tenancy', 'username_pattern'], '{user}')), 'username_pattern'),
     'unassigned to nowhere': (broken(lambda c: put(c, ['tenancy', 'unassigned'], {'shard': 's9'})), 's9'),
     'unknown policy': (broken(lambda c: put(c, ['hold'], {'policy': 'pray'})), 'policy'),
-    'certificate missing': (broken(lambda c: put(c, ['client_tls'], {'cert': '/nonexistent.pem', 'key': '/nonexistent.key'})), 'cert'),
+    'certificate missing': (
+        broken(lambda c: put(c, ['client_tls'], {'cert': '/nonexistent.pem', 'key': '/nonexistent.key'})),
+        'cert',
+    ),
     'key twice': ('listen: {mysql: ["127.0.0.1:3999"]}\nlisten: {mysql: ["127.0.0.1:3998"]}\n', '2'),
     'user for an unknown tenant': (broken(lambda c: put(c, ['users', 0, 'tenants'], ['acmee'])), 'acmee'),
 }
@@ -329,14 +384,22 @@ def test_error_names_the_line(binary):
 
 
 def test_no_secret_in_errors(binary):
-    done = router_module.check(broken(lambda c: put(c, ['users', 0], {'name': 'app', 'password': 'TopSecret77', 'poolin': 1})))
+    done = router_module.check(
+        broken(lambda c: put(c, ['users', 0], {'name': 'app', 'password': 'TopSecret77', 'poolin': 1}))
+    )
     assert done.returncode == 1 and 'TopSecret77' not in done.stdout + done.stderr
 
 
 def test_serve_refuses_a_bad_configuration(binary):
     path = paths.run_folder() / 'bad.yaml'
     path.write_text('lisen: 1\n')
-    done = subprocess.run([str(paths.BINARY), 'serve', '--config', str(path)], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [str(paths.BINARY), 'serve', '--config', str(path)],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode not in (0, 101) and 'lisen' in done.stdout + done.stderr
 
 
@@ -349,14 +412,23 @@ def test_serve_refuses_a_taken_port(binary, server):
         config['state_dir'] = str(paths.run_folder())
         path = paths.run_folder() / 'taken.yaml'
         path.write_text(router_module.yaml.safe_dump(config))
-        done = subprocess.run([str(paths.BINARY), 'serve', '--config', str(path)], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [str(paths.BINARY), 'serve', '--config', str(path)],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            stdin=subprocess.DEVNULL,
+        )
         assert done.returncode != 0 and str(taken.getsockname()[1]) in done.stdout + done.stderr
 
 
 def test_command_line(binary):
     def said(*argv):
-        done = subprocess.run([str(paths.BINARY), *argv], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [str(paths.BINARY), *argv], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL
+        )
         return done.returncode, done.stdout + done.stderr
+
     assert said('--version')[0] == 0 and 'bulkhead' in said('--version')[1]
     assert said('--help')[0] == 0 and 'serve' in said('--help')[1]
     assert said('serve')[0] != 0

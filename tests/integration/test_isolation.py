@@ -18,31 +18,72 @@ LEVELS = ['READ-COMMITTED', 'REPEATABLE-READ', 'SERIALIZABLE', 'READ-UNCOMMITTED
 
 # name: (statements that set it for session i, the query that reads it, what session i must see)
 KINDS = {
-    'charset': (lambda i: [f'SET NAMES {CHARSETS[i % 5]}'],
-                'SELECT @@character_set_client, @@character_set_connection, @@character_set_results',
-                lambda i: (CHARSETS[i % 5],) * 3),
-    'sql_mode': (lambda i: [f"SET SESSION sql_mode = '{MODES[i % 6]}'"], 'SELECT @@sql_mode', lambda i: (MODES[i % 6],)),
-    'time_zone': (lambda i: [f"SET time_zone = '+{i % 12:02}:00'"], 'SELECT @@time_zone, HOUR(FROM_UNIXTIME(0))',
-                  lambda i: (f'+{i % 12:02}:00', str(i % 12))),
-    'variable': (lambda i: [f'SET SESSION group_concat_max_len = {1000 + i}, @@lock_wait_timeout = {2000 + i}'],
-                 'SELECT @@group_concat_max_len, @@lock_wait_timeout', lambda i: (str(1000 + i), str(2000 + i))),
-    'select limit': (lambda i: [f'SET sql_select_limit = {1 + i % 7}'], 'SELECT @@sql_select_limit', lambda i: (str(1 + i % 7),)),
-    'isolation level': (lambda i: [f'SET SESSION TRANSACTION ISOLATION LEVEL {LEVELS[i % 4].replace("-", " ")}'],
-                        'SELECT @@tx_isolation', lambda i: (LEVELS[i % 4],)),
+    'charset': (
+        lambda i: [f'SET NAMES {CHARSETS[i % 5]}'],
+        'SELECT @@character_set_client, @@character_set_connection, @@character_set_results',
+        lambda i: (CHARSETS[i % 5],) * 3,
+    ),
+    'sql_mode': (
+        lambda i: [f"SET SESSION sql_mode = '{MODES[i % 6]}'"],
+        'SELECT @@sql_mode',
+        lambda i: (MODES[i % 6],),
+    ),
+    'time_zone': (
+        lambda i: [f"SET time_zone = '+{i % 12:02}:00'"],
+        'SELECT @@time_zone, HOUR(FROM_UNIXTIME(0))',
+        lambda i: (f'+{i % 12:02}:00', str(i % 12)),
+    ),
+    'variable': (
+        lambda i: [f'SET SESSION group_concat_max_len = {1000 + i}, @@lock_wait_timeout = {2000 + i}'],
+        'SELECT @@group_concat_max_len, @@lock_wait_timeout',
+        lambda i: (str(1000 + i), str(2000 + i)),
+    ),
+    'select limit': (
+        lambda i: [f'SET sql_select_limit = {1 + i % 7}'],
+        'SELECT @@sql_select_limit',
+        lambda i: (str(1 + i % 7),),
+    ),
+    'isolation level': (
+        lambda i: [f'SET SESSION TRANSACTION ISOLATION LEVEL {LEVELS[i % 4].replace("-", " ")}'],
+        'SELECT @@tx_isolation',
+        lambda i: (LEVELS[i % 4],),
+    ),
     'autocommit': (lambda i: [f'SET autocommit = {i % 2}'], 'SELECT @@autocommit', lambda i: (str(i % 2),)),
-    'timestamp': (lambda i: [f'SET TIMESTAMP = {1000000000 + i}'], 'SELECT UNIX_TIMESTAMP(), UNIX_TIMESTAMP(NOW())',
-                  lambda i: (str(1000000000 + i),) * 2),
-    'database': (lambda i: [f'USE tenant_{"acme" if i % 2 else "globex"}'], 'SELECT DATABASE()',
-                 lambda i: ('tenant_acme' if i % 2 else 'tenant_globex',)),
-    'insert id': (lambda i: [f'INSERT INTO numbers (id, who) VALUES (NULL, {i})'],
-                  'SELECT who FROM numbers WHERE id = LAST_INSERT_ID()', lambda i: (str(i),)),
-    'row count': (lambda i: [f'UPDATE many SET touched = touched + 1 WHERE id <= {1 + i % 9}'], 'SELECT ROW_COUNT()',
-                  lambda i: (str(1 + i % 9),)),
-    'found rows': (lambda i: [f'SELECT SQL_CALC_FOUND_ROWS id FROM many WHERE id <= {1 + i % 9} LIMIT 1'], 'SELECT FOUND_ROWS()',
-                   lambda i: (str(1 + i % 9),)),
-    'warnings': (lambda i: [f"SELECT CAST('{i}x' AS SIGNED)"], 'SHOW WARNINGS',
-                 lambda i: ('Warning', '1292', f"Truncated incorrect INTEGER value: '{i}x'")),
-    'last insert id': (lambda i: [f'SELECT LAST_INSERT_ID({7000 + i})'], 'SELECT LAST_INSERT_ID()', lambda i: (str(7000 + i),)),
+    'timestamp': (
+        lambda i: [f'SET TIMESTAMP = {1000000000 + i}'],
+        'SELECT UNIX_TIMESTAMP(), UNIX_TIMESTAMP(NOW())',
+        lambda i: (str(1000000000 + i),) * 2,
+    ),
+    'database': (
+        lambda i: [f'USE tenant_{"acme" if i % 2 else "globex"}'],
+        'SELECT DATABASE()',
+        lambda i: ('tenant_acme' if i % 2 else 'tenant_globex',),
+    ),
+    'insert id': (
+        lambda i: [f'INSERT INTO numbers (id, who) VALUES (NULL, {i})'],
+        'SELECT who FROM numbers WHERE id = LAST_INSERT_ID()',
+        lambda i: (str(i),),
+    ),
+    'row count': (
+        lambda i: [f'UPDATE many SET touched = touched + 1 WHERE id <= {1 + i % 9}'],
+        'SELECT ROW_COUNT()',
+        lambda i: (str(1 + i % 9),),
+    ),
+    'found rows': (
+        lambda i: [f'SELECT SQL_CALC_FOUND_ROWS id FROM many WHERE id <= {1 + i % 9} LIMIT 1'],
+        'SELECT FOUND_ROWS()',
+        lambda i: (str(1 + i % 9),),
+    ),
+    'warnings': (
+        lambda i: [f"SELECT CAST('{i}x' AS SIGNED)"],
+        'SHOW WARNINGS',
+        lambda i: ('Warning', '1292', f"Truncated incorrect INTEGER value: '{i}x'"),
+    ),
+    'last insert id': (
+        lambda i: [f'SELECT LAST_INSERT_ID({7000 + i})'],
+        'SELECT LAST_INSERT_ID()',
+        lambda i: (str(7000 + i),),
+    ),
 }
 # These read a value once: reading changes what the next reading gives.
 ONCE = {'row count', 'found rows', 'warnings'}
@@ -53,9 +94,14 @@ def two(fleet, module_routers):
     """A server, and a router that may open two connections to it."""
     server = fleet('mariadb')
     for tenant in ('acme', 'globex'):
-        make_tenant(server, tenant, 'CREATE TABLE numbers (id INT AUTO_INCREMENT PRIMARY KEY, who INT)',
-                    'CREATE TABLE many (id INT PRIMARY KEY, touched INT DEFAULT 0)',
-                    'INSERT INTO many (id) VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9)', 'CREATE TABLE plain (x INT)')
+        make_tenant(
+            server,
+            tenant,
+            'CREATE TABLE numbers (id INT AUTO_INCREMENT PRIMARY KEY, who INT)',
+            'CREATE TABLE many (id INT PRIMARY KEY, touched INT DEFAULT 0)',
+            'INSERT INTO many (id) VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9)',
+            'CREATE TABLE plain (x INT)',
+        )
     router = module_routers(configuration({'acme': server, 'globex': server}, pools={'max_connections': 2}, workers=1))
     return server, router
 
@@ -113,18 +159,46 @@ def test_prepared_statements_belong_to_their_session(two):
 
 
 DIRT = {
-    'user variable': ["SET @secret = 'mine'"], 'user variable by select': ["SELECT @secret := 'mine'"], 'user variable by INTO': ["SELECT 'mine' INTO @secret"],
-    'temporary table': ['CREATE TEMPORARY TABLE plain (secret INT)'], 'lock': ["SELECT GET_LOCK('house', 1)"], 'table lock': ['LOCK TABLES plain WRITE'],
-    'transaction': ['BEGIN', 'INSERT INTO plain VALUES (666)'], 'autocommit': ['SET autocommit = 0', 'INSERT INTO plain VALUES (666)'],
-    'one-shot isolation': ['SET TRANSACTION READ ONLY'], 'prepared by text': ["PREPARE secret FROM 'SELECT 1'"], 'handler': ['HANDLER plain OPEN AS secret'],
-    'xa': ["XA START 'secret'"], 'variables': ["SET sql_mode = 'ANSI_QUOTES', time_zone = '+03:00', SESSION wait_timeout = 77, net_read_timeout = 78"],
-    'odd SET': ["SET @@session.sort_buffer_size = 65536, @secret = 'mine', LOCAL max_error_count = 3"], 'insert_id': ['SET insert_id = 123456'], 'timestamp': ['SET TIMESTAMP = 5'],
-    'set in a procedure': ['CREATE OR REPLACE PROCEDURE dirty() SET SESSION max_error_count = 5', 'CALL dirty()'], 'rand seed': ['SET rand_seed1 = 1, rand_seed2 = 1'],
-    'role': ['SET ROLE NONE'], 'last_insert_id': ['SET last_insert_id = 4711'], 'charset': ['SET CHARACTER SET koi8r'], 'profiling': ['SET profiling = 1'],
-    'statement error': ['SELECT * FROM nowhere'], 'version comment': ["/*!50000 SET @secret = 'mine' */"], 'multi': ["SELECT 1; SET @secret = 'mine'; SELECT 2"],
+    'user variable': ["SET @secret = 'mine'"],
+    'user variable by select': ["SELECT @secret := 'mine'"],
+    'user variable by INTO': ["SELECT 'mine' INTO @secret"],
+    'temporary table': ['CREATE TEMPORARY TABLE plain (secret INT)'],
+    'lock': ["SELECT GET_LOCK('house', 1)"],
+    'table lock': ['LOCK TABLES plain WRITE'],
+    'transaction': ['BEGIN', 'INSERT INTO plain VALUES (666)'],
+    'autocommit': ['SET autocommit = 0', 'INSERT INTO plain VALUES (666)'],
+    'one-shot isolation': ['SET TRANSACTION READ ONLY'],
+    'prepared by text': ["PREPARE secret FROM 'SELECT 1'"],
+    'handler': ['HANDLER plain OPEN AS secret'],
+    'xa': ["XA START 'secret'"],
+    'variables': [
+        "SET sql_mode = 'ANSI_QUOTES', time_zone = '+03:00', SESSION wait_timeout = 77, net_read_timeout = 78"
+    ],
+    'odd SET': ["SET @@session.sort_buffer_size = 65536, @secret = 'mine', LOCAL max_error_count = 3"],
+    'insert_id': ['SET insert_id = 123456'],
+    'timestamp': ['SET TIMESTAMP = 5'],
+    'set in a procedure': ['CREATE OR REPLACE PROCEDURE dirty() SET SESSION max_error_count = 5', 'CALL dirty()'],
+    'rand seed': ['SET rand_seed1 = 1, rand_seed2 = 1'],
+    'role': ['SET ROLE NONE'],
+    'last_insert_id': ['SET last_insert_id = 4711'],
+    'charset': ['SET CHARACTER SET koi8r'],
+    'profiling': ['SET profiling = 1'],
+    'statement error': ['SELECT * FROM nowhere'],
+    'version comment': ["/*!50000 SET @secret = 'mine' */"],
+    'multi': ["SELECT 1; SET @secret = 'mine'; SELECT 2"],
     'debug state': ['FLUSH TABLES WITH READ LOCK'],
 }
-VOLATILE = {'timestamp', 'pseudo_thread_id', 'error_count', 'warning_count', 'rand_seed1', 'rand_seed2', 'last_gtid', 'gtid_seq_no', 'proxy_user'}
+VOLATILE = {
+    'timestamp',
+    'pseudo_thread_id',
+    'error_count',
+    'warning_count',
+    'rand_seed1',
+    'rand_seed2',
+    'last_gtid',
+    'gtid_seq_no',
+    'proxy_user',
+}
 
 
 @pytest.mark.parametrize('kind', DIRT)
@@ -232,5 +306,7 @@ def test_lock_is_held_against_others_and_released(two):
     assert value(owner, "SELECT RELEASE_LOCK('shared')") == 1
     assert value(other, "SELECT GET_LOCK('shared', 0)") == 1
     other.close()
-    wait_until(lambda: server.execute("SELECT IS_FREE_LOCK('shared')") == [(1,)], 5, 'the lock of a session that left is free')
+    wait_until(
+        lambda: server.execute("SELECT IS_FREE_LOCK('shared')") == [(1,)], 5, 'the lock of a session that left is free'
+    )
     owner.close()

@@ -23,7 +23,9 @@ def place(fleet, module_routers):
     server = fleet('mariadb')
     make_tenant(server, 'acme', 'CREATE TABLE t (x INT)', 'INSERT INTO t VALUES (1), (2), (3)')
     other = {'name': 'other', 'password': 'o', 'backend': {'user': 'app', 'password': APP_PASSWORD}}
-    return server, module_routers(configuration({'acme': server}, users=[{'name': 'app', 'password': APP_PASSWORD}, other]))
+    return server, module_routers(
+        configuration({'acme': server}, users=[{'name': 'app', 'password': APP_PASSWORD}, other])
+    )
 
 
 def raw(router, user='app', password=APP_PASSWORD):
@@ -58,7 +60,9 @@ def test_kill_connection(place, how):
     if how == 'text':
         killer.ok(f'KILL {victim.greeting.thread_id}')
     else:
-        assert killer.command(rc.COM_PROCESS_KILL, struct.pack('<I', victim.greeting.thread_id), 'ok').first[:1] == b'\0'
+        assert (
+            killer.command(rc.COM_PROCESS_KILL, struct.pack('<I', victim.greeting.thread_id), 'ok').first[:1] == b'\0'
+        )
     try:
         response = running.result(10)
         assert response.error is None or response.error.errno in (1317, 1927, 2013, 1053, 9410)
@@ -140,6 +144,7 @@ def test_kill_under_load_hits_only_its_victim(place):
             assert session.rows('SELECT COUNT(*) FROM t') == [('3',)]
             count += 1
         return count
+
     running = [Beside(work, session) for session in bystanders]
     kills = 0
     while time.monotonic() < stop - 0.5:
@@ -167,8 +172,23 @@ def read_until(fd: int, text: bytes, timeout: float = 15) -> bytes:
 def test_ctrl_c_in_the_command_line_client(place):
     server, router = place
     parent, child = pty.openpty()
-    client = subprocess.Popen(['mariadb', '--no-defaults', '-h127.0.0.1', f'-P{router.port}', '-uapp', f'-p{APP_PASSWORD}', '--protocol=tcp', 'tenant_acme'],
-                              stdin=child, stdout=child, stderr=child, start_new_session=True, env={**os.environ, 'TERM': 'dumb'})
+    client = subprocess.Popen(
+        [
+            'mariadb',
+            '--no-defaults',
+            '-h127.0.0.1',
+            f'-P{router.port}',
+            '-uapp',
+            f'-p{APP_PASSWORD}',
+            '--protocol=tcp',
+            'tenant_acme',
+        ],
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        start_new_session=True,
+        env={**os.environ, 'TERM': 'dumb'},
+    )
     os.close(child)
     try:
         read_until(parent, b']> ')

@@ -56,11 +56,14 @@ def test_two_gib_to_a_slow_reader(server, routers):
         n = slow.sock.recv_into(buffer)
         assert n, 'closed'
         total += n
-        tail = (tail + bytes(buffer[:n]))[-11:] if n < 64 else bytes(buffer[n - 11:n])
+        tail = (tail + bytes(buffer[:n]))[-11:] if n < 64 else bytes(buffer[n - 11 : n])
         if total >= 2048 * (MIB - 10) and tail[4:5] == b'\xfe' and tail[:3] == b'\x07\0\0':
             break
     took, peak = time.monotonic() - started, router.process.peak_rss_kib()
-    print(f'2 GiB to a slow reader: {total / MIB:.0f} MiB in {took:.1f} s, RSS {before} KiB before, {peak} KiB at its peak')
+    print(
+        f'2 GiB to a slow reader: {total / MIB:.0f} MiB in {took:.1f} s, '
+        f'RSS {before} KiB before, {peak} KiB at its peak'
+    )
     assert peak - before < 64 * 1024, 'the router buffered the result'
     assert slow.value('SELECT 1') == '1'
     slow.quit()
@@ -78,6 +81,7 @@ def test_a_client_that_stops_reading_slows_nobody(server, routers):
             value(other, 'SELECT 1')
             times.append(time.perf_counter() - started)
         return statistics.median(times)
+
     median_of()
     before, rss = median_of(), router.process.rss_kib()
     stuck = [open_with_small_window(router) for _ in range(5)]
@@ -87,12 +91,17 @@ def test_a_client_that_stops_reading_slows_nobody(server, routers):
     time.sleep(0.3)
     during = median_of()
     grown = router.process.rss_kib() - rss
-    print(f'beside five clients that read nothing: {during * 1e6:.0f} us a statement, {before * 1e6:.0f} us before; +{grown} KiB')
+    print(
+        f'beside five clients that read nothing: {during * 1e6:.0f} us a statement, '
+        f'{before * 1e6:.0f} us before; +{grown} KiB'
+    )
     assert during < before * 3 + 0.001
     assert grown < 64 * 1024
     for connection in stuck:
         connection.close()
-    wait_until(lambda: not any('REPEAT' in (row[3] or '') for row in server.threads()), 20, 'their statements have ended')
+    wait_until(
+        lambda: not any('REPEAT' in (row[3] or '') for row in server.threads()), 20, 'their statements have ended'
+    )
     other.close()
 
 
@@ -115,7 +124,11 @@ def test_five_thousand_idle_clients(server, routers, tls):
     count = 5000
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2 * count)), hard))
-    router = routers(configuration({'acme': server}, tls=tls, clients={'max_connections': 6000, 'max_unauthenticated': 1000}, workers=1))
+    router = routers(
+        configuration(
+            {'acme': server}, tls=tls, clients={'max_connections': 6000, 'max_unauthenticated': 1000}, workers=1
+        )
+    )
     warm = [rc.connect(router, 'app', APP_PASSWORD, 'tenant_acme', tls=tls) for _ in range(50)]
     for connection in warm:
         connection.ok('SELECT 1')

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope='module')
 def server():
     with MariaDb('stale') as server:
-        make_tenant(server, 'acme', 'CREATE TABLE t (x INT)', 'INSERT INTO t VALUES (1)', 'CREATE TABLE log (who INT, n INT)')
+        make_tenant(
+            server, 'acme', 'CREATE TABLE t (x INT)', 'INSERT INTO t VALUES (1)', 'CREATE TABLE log (who INT, n INT)'
+        )
         yield server
 
 
@@ -31,6 +33,7 @@ def load(router, stop_at: float, pause: float) -> list[Beside]:
             time.sleep(generator.random() * pause)
         connection.close()
         return done
+
     return [Beside(work, number) for number in range(16)]
 
 
@@ -55,7 +58,9 @@ def test_kill_of_idle_connections(server, routers):
     running, killed = load(router, stop_at, pause=0.3), 0
     while time.monotonic() < stop_at - 0.5:
         # Only those that have idled for a while: a statement sent while the KILL is on its way would truly be unknown.
-        for row in server.execute("SELECT id FROM information_schema.processlist WHERE user = 'app' AND command = 'Sleep' AND time_ms > 300"):
+        for row in server.execute(
+            "SELECT id FROM information_schema.processlist WHERE user = 'app' AND command = 'Sleep' AND time_ms > 300"
+        ):
             try:
                 server.execute(f'KILL {row[0]}')
                 killed += 1

@@ -25,6 +25,7 @@ def suite_servers():
         if kind not in running:
             running[kind] = KINDS[kind](f'suites-{kind}', suite_runs.SETTINGS[kind]).start()
         return running[kind]
+
     yield get
     for server in running.values():
         server.stop()
@@ -36,13 +37,16 @@ def suite_servers():
 def test_suite(suite_servers, routers, kind, pooling, suite):
     server = suite_servers(kind)
     direct = suite_runs.baseline(server, suite)
-    config = configuration({'acme': server}, users=[{'name': 'suite', 'password': 'suite'}], tls=True,
-                           pools={'max_connections': 400})
+    config = configuration(
+        {'acme': server}, users=[{'name': 'suite', 'password': 'suite'}], tls=True, pools={'max_connections': 400}
+    )
     router = routers(set_every_user(config, pooling=pooling))
     routed = suite_runs.run(suite, router, server, 'suite@acme', paths.run_folder() / f'{suite}-{kind}-{pooling}')
     allowed = suite_runs.exceptions(pooling, kind, suite)
     lost = suite_runs.lost(direct, routed, allowed, suite)
     idle = [p for p in allowed if not any(fnmatch.fnmatchcase(n, p) for n in direct.passed - routed.passed)]
-    print(f'{routed.last_line}; {pooling} pooling on {kind} {type(server).version}; {len(lost)} lost'
-          + (f'; exceptions that did not happen: {idle}' if idle else ''))
+    print(
+        f'{routed.last_line}; {pooling} pooling on {kind} {type(server).version}; {len(lost)} lost'
+        + (f'; exceptions that did not happen: {idle}' if idle else '')
+    )
     assert not lost, f'{len(lost)} of {len(direct.passed)} pass only directly:\n' + '\n'.join(lost[:60])

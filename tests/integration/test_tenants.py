@@ -24,9 +24,15 @@ def town(fleet):
 
 @pytest.fixture(scope='module')
 def router(town, module_routers):
-    users = [{'name': 'app', 'password': APP_PASSWORD},
-             {'name': 'narrow', 'password': 'n', 'tenants': ['acme', 'initech'],
-              'backend': {'user': 'app', 'password': APP_PASSWORD}}]
+    users = [
+        {'name': 'app', 'password': APP_PASSWORD},
+        {
+            'name': 'narrow',
+            'password': 'n',
+            'tenants': ['acme', 'initech'],
+            'backend': {'user': 'app', 'password': APP_PASSWORD},
+        },
+    ]
     return module_routers(configuration(town, users=users))
 
 
@@ -62,9 +68,12 @@ def test_precedence(router, town, lower):
     """Each source beats all those below it."""
     for upper in range(lower + 1, 5):
         chosen = {LEVELS[lower]: 'acme', LEVELS[upper]: 'globex'}
-        with raw(router, user='app' + (f'@{chosen["user"]}' if 'user' in chosen else ''),
-                 db=f'tenant_{chosen["database"]}' if 'database' in chosen else None,
-                 tenant=chosen.get('attribute')) as session:
+        with raw(
+            router,
+            user='app' + (f'@{chosen["user"]}' if 'user' in chosen else ''),
+            db=f'tenant_{chosen["database"]}' if 'database' in chosen else None,
+            tenant=chosen.get('attribute'),
+        ) as session:
             if 'variable' in chosen:
                 session.ok(f"SET @tenant = '{chosen['variable']}'")
             comment = f'/* tenant={chosen["comment"]} */ ' if 'comment' in chosen else ''
@@ -88,8 +97,16 @@ def test_bound_parameter(router, town):
             assert port_of(session) == town[tenant].port
 
 
-@pytest.mark.parametrize('statement', ["SET @tenant = CONCAT('ac', 'me')", 'SET @tenant = (SELECT 1)', "SELECT @tenant := CONCAT('a', 'b')",
-                                       "SET @tenant = @other", "SELECT 'acme' INTO @tenant"])
+@pytest.mark.parametrize(
+    'statement',
+    [
+        "SET @tenant = CONCAT('ac', 'me')",
+        'SET @tenant = (SELECT 1)',
+        "SELECT @tenant := CONCAT('a', 'b')",
+        "SET @tenant = @other",
+        "SELECT 'acme' INTO @tenant",
+    ],
+)
 def test_tenant_must_be_a_literal(router, statement):
     with raw(router, user='app@acme') as session:
         assert session.query(statement).error.errno == 9406
@@ -101,7 +118,11 @@ def test_no_change_inside_a_transaction(router, town):
         session.ok("SET @tenant = 'acme'")
         session.ok('BEGIN')
         session.ok("INSERT INTO tenant_acme.who VALUES ('x')")
-        for statement in ("SET @tenant = 'globex'", '/* tenant=globex */ SELECT 1 FROM tenant_globex.who', 'USE tenant_globex'):
+        for statement in (
+            "SET @tenant = 'globex'",
+            '/* tenant=globex */ SELECT 1 FROM tenant_globex.who',
+            'USE tenant_globex',
+        ):
             error = session.query(statement).error
             assert error and (error.errno, error.sqlstate) == (9406, 'HY000'), f'{statement}: {error}'
         assert session.value('SELECT COUNT(*) FROM tenant_acme.who') == '2'
@@ -110,8 +131,19 @@ def test_no_change_inside_a_transaction(router, town):
         assert port_of(session) == town['globex'].port
 
 
-@pytest.mark.parametrize('statement', ['SELECT * FROM tenant_initech.who', 'USE tenant_initech', 'INSERT INTO `tenant_initech`.who VALUES (1)', 'DROP DATABASE tenant_initech',
-                                       'SELECT 1 FROM tenant_acme.who JOIN tenant_initech.who', 'SHOW TABLES FROM tenant_initech', 'CALL tenant_initech.p()', 'SELECT tenant_initech.f(1)'])
+@pytest.mark.parametrize(
+    'statement',
+    [
+        'SELECT * FROM tenant_initech.who',
+        'USE tenant_initech',
+        'INSERT INTO `tenant_initech`.who VALUES (1)',
+        'DROP DATABASE tenant_initech',
+        'SELECT 1 FROM tenant_acme.who JOIN tenant_initech.who',
+        'SHOW TABLES FROM tenant_initech',
+        'CALL tenant_initech.p()',
+        'SELECT tenant_initech.f(1)',
+    ],
+)
 def test_another_tenants_schema(router, statement):
     """Also when it lies on the same server."""
     with raw(router, user='app@acme') as session:
@@ -127,7 +159,18 @@ def test_another_tenants_schema_in_init_db_and_prepare(router):
         assert session.value('SELECT 1') == '1'
 
 
-@pytest.mark.parametrize('statement', ['SELECT 1', 'SET NAMES utf8mb4', 'SELECT @@version_comment LIMIT 1', 'SET autocommit = 1', 'SELECT @@session.autocommit', "SET sql_mode = 'ANSI_QUOTES'", 'SET @x = 1'])
+@pytest.mark.parametrize(
+    'statement',
+    [
+        'SELECT 1',
+        'SET NAMES utf8mb4',
+        'SELECT @@version_comment LIMIT 1',
+        'SET autocommit = 1',
+        'SELECT @@session.autocommit',
+        "SET sql_mode = 'ANSI_QUOTES'",
+        'SET @x = 1',
+    ],
+)
 def test_before_a_tenant_is_known(router, statement):
     with raw(router) as session:
         response = session.query(statement)
@@ -140,7 +183,9 @@ def test_state_set_before_the_tenant_reaches_it(router):
     with raw(router) as session:
         session.ok("SET NAMES latin1, sql_mode = 'ANSI_QUOTES', time_zone = '+04:00'")
         session.ok("SET @tenant = 'globex'")
-        assert session.rows('SELECT @@character_set_client, @@sql_mode, @@time_zone') == [('latin1', 'ANSI_QUOTES', '+04:00')]
+        assert session.rows('SELECT @@character_set_client, @@sql_mode, @@time_zone') == [
+            ('latin1', 'ANSI_QUOTES', '+04:00')
+        ]
 
 
 def test_no_tenant(router):
@@ -156,6 +201,7 @@ def test_unknown_tenant(router):
     def first_statement(**options):
         with raw(router, **options) as session:
             return session.ok('SELECT * FROM who')
+
     for options in ({'user': 'app@nobody'}, {'db': 'tenant_nobody'}, {'tenant': 'nobody'}):
         with pytest.raises(rc.ServerError) as caught:
             first_statement(**options)
@@ -190,10 +236,18 @@ def test_physical_database(town, fleet, routers):
     """Every application says `app`; each tenant's rows lie in a schema of its own."""
     server = fleet('mariadb', 1)
     for tenant in ('red', 'blue'):
-        server.execute(f'DROP DATABASE IF EXISTS t_{tenant}', f'CREATE DATABASE t_{tenant}',
-                       f'CREATE TABLE t_{tenant}.who (name VARCHAR(20))', f"INSERT INTO t_{tenant}.who VALUES ('{tenant}')")
-    router = routers(configuration({'red': server, 'blue': server}, tenancy={
-        'username_pattern': '{user}@{tenant}', 'physical_database': 't_{tenant}', 'unassigned': 'reject'}))
+        server.execute(
+            f'DROP DATABASE IF EXISTS t_{tenant}',
+            f'CREATE DATABASE t_{tenant}',
+            f'CREATE TABLE t_{tenant}.who (name VARCHAR(20))',
+            f"INSERT INTO t_{tenant}.who VALUES ('{tenant}')",
+        )
+    router = routers(
+        configuration(
+            {'red': server, 'blue': server},
+            tenancy={'username_pattern': '{user}@{tenant}', 'physical_database': 't_{tenant}', 'unassigned': 'reject'},
+        )
+    )
     for tenant in ('red', 'blue'):
         with raw(router, user=f'app@{tenant}', db='app') as session:
             assert session.value('SELECT name FROM who') == tenant

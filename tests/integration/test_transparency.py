@@ -14,24 +14,60 @@ from router import configuration, set_every_user
 from servers import APP_PASSWORD
 
 SCENARIOS = {
-    'column types': corpus_sql.column_types(), 'errors': corpus_sql.ERRORS, 'warnings': corpus_sql.WARNINGS, 'results': corpus_sql.RESULTS,
-    'multi': corpus_sql.MULTI, 'transactions': corpus_sql.TRANSACTIONS, 'state': corpus_sql.STATE, 'parameters': corpus_binary.every_parameter(),
-    'prepared': corpus_binary.PREPARED, 'cursors': corpus_binary.CURSORS, 'big': corpus_binary.BIG, 'infile': corpus_binary.INFILE,
-    'charsets': corpus_binary.charsets(), 'commands': corpus_binary.COMMANDS, 'attributes': corpus_binary.ATTRIBUTES, 'change user refused': corpus_binary.CHANGE_USER_REFUSED, 'quit': corpus_binary.QUIT,
+    'column types': corpus_sql.column_types(),
+    'errors': corpus_sql.ERRORS,
+    'warnings': corpus_sql.WARNINGS,
+    'results': corpus_sql.RESULTS,
+    'multi': corpus_sql.MULTI,
+    'transactions': corpus_sql.TRANSACTIONS,
+    'state': corpus_sql.STATE,
+    'parameters': corpus_binary.every_parameter(),
+    'prepared': corpus_binary.PREPARED,
+    'cursors': corpus_binary.CURSORS,
+    'big': corpus_binary.BIG,
+    'infile': corpus_binary.INFILE,
+    'charsets': corpus_binary.charsets(),
+    'commands': corpus_binary.COMMANDS,
+    'attributes': corpus_binary.ATTRIBUTES,
+    'change user refused': corpus_binary.CHANGE_USER_REFUSED,
+    'quit': corpus_binary.QUIT,
 }
 DATABASE = 'tenant_acme'
 # Capabilities beyond the base that clients have, by name: MariaDB Connector/C's, MySQL 9's.
-EXTRA = {'': 0, 'mariadb': rc.SESSION_TRACK | rc.MARIADB_PROGRESS | rc.MARIADB_BULK | rc.MARIADB_EXT_METADATA | rc.MARIADB_CACHE_METADATA,
-         'mysql': rc.SESSION_TRACK | rc.QUERY_ATTRIBUTES | rc.OPTIONAL_METADATA, 'track': rc.SESSION_TRACK, 'found': rc.FOUND_ROWS,
-         'old': 0}
+EXTRA = {
+    '': 0,
+    'mariadb': rc.SESSION_TRACK
+    | rc.MARIADB_PROGRESS
+    | rc.MARIADB_BULK
+    | rc.MARIADB_EXT_METADATA
+    | rc.MARIADB_CACHE_METADATA,
+    'mysql': rc.SESSION_TRACK | rc.QUERY_ATTRIBUTES | rc.OPTIONAL_METADATA,
+    'track': rc.SESSION_TRACK,
+    'found': rc.FOUND_ROWS,
+    'old': 0,
+}
 
 # (server, transport, DEPRECATE_EOF, extra capabilities, pooling): the fast selection, the rest is marked below.
 FAST = [('mariadb', 'plain', True, '', 'transaction'), ('mariadb', 'plain', False, '', 'session')]
-NORMAL = [('mariadb', 'plain', False, '', 'transaction'), ('mariadb', 'plain', True, 'mariadb', 'transaction'), ('mariadb', 'tls', True, 'track', 'transaction'), ('mariadb', 'zlib', True, 'found', 'transaction'),
-          ('mysql', 'plain', True, 'mysql', 'transaction'), ('mysql', 'plain', False, '', 'session'), ('mysql', 'zstd', True, 'track', 'transaction')]
-ALL = [(kind, transport, eof, extra, pooling) for kind in ('mariadb', 'mysql')
-       for transport in (('plain', 'tls', 'zlib', 'tls+zlib') if kind == 'mariadb' else ('plain', 'tls', 'zlib', 'zstd', 'tls+zstd'))
-       for eof in (True, False) for extra in ('', kind) for pooling in ('transaction', 'session')]
+NORMAL = [
+    ('mariadb', 'plain', False, '', 'transaction'),
+    ('mariadb', 'plain', True, 'mariadb', 'transaction'),
+    ('mariadb', 'tls', True, 'track', 'transaction'),
+    ('mariadb', 'zlib', True, 'found', 'transaction'),
+    ('mysql', 'plain', True, 'mysql', 'transaction'),
+    ('mysql', 'plain', False, '', 'session'),
+    ('mysql', 'zstd', True, 'track', 'transaction'),
+]
+ALL = [
+    (kind, transport, eof, extra, pooling)
+    for kind in ('mariadb', 'mysql')
+    for transport in (
+        ('plain', 'tls', 'zlib', 'tls+zlib') if kind == 'mariadb' else ('plain', 'tls', 'zlib', 'zstd', 'tls+zstd')
+    )
+    for eof in (True, False)
+    for extra in ('', kind)
+    for pooling in ('transaction', 'session')
+]
 
 
 def combinations():
@@ -54,6 +90,7 @@ def routed(fleet, module_routers):
             config = configuration({'acme': fleet(kind)}, tls=True)
             running[kind, pooling] = module_routers(set_every_user(config, pooling=pooling))
         return running[kind, pooling]
+
     return get
 
 
@@ -85,8 +122,10 @@ def differences(direct: list, routed: list) -> list[str]:
         if expected == got:
             continue
         at = next((i for i, (a, b) in enumerate(zip(expected, got)) if a != b), min(len(expected), len(got)))
-        found.append(f'{label}\n  packet {at} of {len(expected)} direct, {len(got)} routed\n'
-                     f'    direct: {show(expected[at:at + 2])}\n    routed: {show(got[at:at + 2])}')
+        found.append(
+            f'{label}\n  packet {at} of {len(expected)} direct, {len(got)} routed\n'
+            f'    direct: {show(expected[at:at + 2])}\n    routed: {show(got[at:at + 2])}'
+        )
     if len(direct) != len(routed):
         found.append(f'{len(direct)} answers directly, {len(routed)} through the router')
     return found

@@ -4,12 +4,19 @@ import sys
 
 name, host, port, user, password, db = sys.argv[1:]
 module = importlib.import_module(name)
-c = module.connect(host=host, port=int(port), user=user, password=password, database=db, charset='utf8mb4', local_infile=True)
+c = module.connect(
+    host=host, port=int(port), user=user, password=password, database=db, charset='utf8mb4', local_infile=True
+)
 k = c.cursor()
 k.execute('DROP TABLE IF EXISTS py')
-k.execute('CREATE TABLE py (id INT AUTO_INCREMENT PRIMARY KEY, s VARCHAR(40), d DECIMAL(10,2), t DATETIME(6), b LONGBLOB, j JSON)')
-k.executemany('INSERT INTO py (s, d, t, b, j) VALUES (%s, %s, %s, %s, %s)',
-              [(f'näme {i} 🚢', i * 1.25, f'2024-02-29 00:00:0{i % 10}.5', bytes([0, i]), '{"i": %d}' % i) for i in range(100)])
+k.execute(
+    'CREATE TABLE py (id INT AUTO_INCREMENT PRIMARY KEY, s VARCHAR(40), d DECIMAL(10,2), '
+    't DATETIME(6), b LONGBLOB, j JSON)'
+)
+k.executemany(
+    'INSERT INTO py (s, d, t, b, j) VALUES (%s, %s, %s, %s, %s)',
+    [(f'näme {i} 🚢', i * 1.25, f'2024-02-29 00:00:0{i % 10}.5', bytes([0, i]), '{"i": %d}' % i) for i in range(100)],
+)
 print('rows', k.rowcount, 'id', k.lastrowid)
 c.commit()
 k.execute('SELECT * FROM py WHERE id IN (1, 50, 100) ORDER BY id')
