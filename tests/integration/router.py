@@ -55,7 +55,7 @@ def configuration(
         },
     }
     if tls:
-        config['client_tls'] = tls_settings()
+        config['tls'] = {'clients': tls_settings()}
     for key, value in changes.items():
         if isinstance(value, dict) and isinstance(config.get(key), dict):
             config[key] = {**config[key], **value}

@@ -72,7 +72,7 @@ def test_down_is_said_at_once_and_to_its_own_tenants_only(near, far, router):
 def test_rejected_login_on_the_backend(near, routers):
     """A backend account that doesn't exist: 9401 for the statement, its text names no password."""
     users = [
-        {'name': 'app', 'password': APP_PASSWORD, 'backend': {'user': 'no_such_account', 'password': 'wrong-secret'}}
+        {'name': 'app', 'password': APP_PASSWORD, 'backend_user': 'no_such', 'backend_password': 'wrong-secret'}
     ]
     router = routers(configuration({'near': near}, users=users))
     connection = login(router, 'near')

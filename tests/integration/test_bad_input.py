@@ -354,7 +354,7 @@ BAD = {
     'unassigned to nowhere': (broken(lambda c: put(c, ['tenancy', 'unassigned'], {'shard': 's9'})), 's9'),
     'unknown policy': (broken(lambda c: put(c, ['hold'], {'policy': 'pray'})), 'policy'),
     'certificate missing': (
-        broken(lambda c: put(c, ['client_tls'], {'cert': '/nonexistent.pem', 'key': '/nonexistent.key'})),
+        broken(lambda c: put(c, ['tls'], {'clients': {'cert': '/nonexistent.pem', 'key': '/nonexistent.key'}})),
         'cert',
     ),
     'key twice': ('listen: {mysql: ["127.0.0.1:3999"]}\nlisten: {mysql: ["127.0.0.1:3998"]}\n', '2'),

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asan
 def place(fleet, module_routers):
     server = fleet('mariadb')
     make_tenant(server, 'acme', 'CREATE TABLE t (x INT)', 'INSERT INTO t VALUES (1), (2), (3)')
-    other = {'name': 'other', 'password': 'o', 'backend': {'user': 'app', 'password': APP_PASSWORD}}
+    other = {'name': 'other', 'password': 'o', 'backend_user': 'app', 'backend_password': APP_PASSWORD}
     return server, module_routers(
         configuration({'acme': server}, users=[{'name': 'app', 'password': APP_PASSWORD}, other])
     )

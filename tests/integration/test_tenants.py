@@ -30,7 +30,7 @@ def router(town, module_routers):
             'name': 'narrow',
             'password': 'n',
             'tenants': ['acme', 'initech'],
-            'backend': {'user': 'app', 'password': APP_PASSWORD},
+            'backend_user': 'app', 'backend_password': APP_PASSWORD,
         },
     ]
     return module_routers(configuration(town, users=users))
