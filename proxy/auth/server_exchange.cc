@@ -48,9 +48,7 @@ ServerExchange::Step ServerExchange::Begin(Credential credential,
   // A client that prefers another plugin than the greeting's sends nothing at first and waits to be
   // given a nonce.
   const bool waits_for_nonce = response.empty() && plugin_ != options_.greeting_plugin;
-  const bool nonce_usable =
-      options_.greeting_nonce_usable || (plugin_ == Plugin::kClearPassword && !response.empty());
-  if (plugin_ != offered || waits_for_nonce || !nonce_usable || !ResponseFits(response)) {
+  if (plugin_ != offered || waits_for_nonce || options_.is_change_user || !ResponseFits(response)) {
     return Switch();
   }
   return OnResponse(response);
@@ -101,12 +99,22 @@ const Secret* ServerExchange::KnownPassword() const {
 ServerExchange::Step ServerExchange::Switch() {
   switched_ = true;
   state_ = State::kExpectResponse;
-  nonce_ = options_.nonces.for_switch;
-  if (plugin_ == Plugin::kEd25519) {
-    output_.assign(options_.nonces.for_ed25519.begin(), options_.nonces.for_ed25519.end());
-  } else {
-    output_.assign(nonce_.begin(), nonce_.end());
-    output_.push_back(0);  // as servers do: clients take the nonce for a string
+  switch (plugin_) {
+    case Plugin::kEd25519:
+      output_.assign(options_.nonces.for_ed25519.begin(), options_.nonces.for_ed25519.end());
+      break;
+    case Plugin::kClearPassword:
+    case Plugin::kUnknown:
+      output_.clear();
+      break;
+    case Plugin::kNativePassword:
+    case Plugin::kCachingSha2: {
+      const bool reuse = options_.is_change_user && plugin_ == Plugin::kNativePassword;
+      if (!reuse) nonce_ = options_.nonces.for_switch;
+      output_.assign(nonce_.begin(), nonce_.end());
+      output_.push_back(0);  // as servers do: clients take the nonce for a string
+      break;
+    }
   }
   return Step::kSwitch;
 }

@@ -19,6 +19,10 @@
 // One switch of plugins at most. A user who does not exist is to be given a decoy credential by the
 // caller: nothing here tells him apart.
 //
+// A COM_CHANGE_USER is answered with a switch, as servers do. For mysql_native_password it carries
+// the connection's last nonce once more: Connector/C and libmysqlclient 5 scramble with that
+// whatever the switch says. caching_sha2_password and client_ed25519 get a new one.
+//
 // Sources: MySQL source documentation, "Authentication Methods" and "Caching_sha2_password Message
 // exchanges"; sql/auth/sql_authentication.cc and sql/auth/sha2_password.cc of MySQL;
 // plugin/auth_ed25519 of MariaDB.
@@ -37,8 +41,7 @@
 
 namespace bulkhead::auth {
 
-// Nonces of one exchange; each is sent at most once, and a connection's next exchange needs new
-// ones.
+// Nonces of one exchange. A connection's next exchange needs new ones, but for `greeting`.
 struct ExchangeNonces {
   Nonce greeting{};  // the one that the client has already
   Nonce for_switch{};
@@ -56,8 +59,8 @@ struct ServerExchangeOptions {
   bool is_tls = false;
   bool is_unix_socket = false;
   bool client_can_switch = true;  // CLIENT_PLUGIN_AUTH
-  bool greeting_nonce_usable =
-      true;  // false for COM_CHANGE_USER: it has been used, so a switch comes first
+  // `nonces.greeting` is then the connection's last nonce, and a switch comes first in any case.
+  bool is_change_user = false;
   std::shared_ptr<const RsaKeyPair> rsa;  // nullptr: no full authentication without TLS
 };
 
@@ -92,8 +95,7 @@ class ServerExchange {
   [[nodiscard]] bool password_given() const { return password_given_; }
   // After kAccepted.
   [[nodiscard]] LoginSecret TakeSecret() { return std::move(secret_); }
-  // The nonce a client without CLIENT_PLUGIN_AUTH, or a later COM_CHANGE_USER of such a client,
-  // scrambles with.
+  // The last nonce of 20 bytes that the client was sent: a later COM_CHANGE_USER starts from it.
   [[nodiscard]] const Nonce& current_nonce() const { return nonce_; }
 
  private:

@@ -9,6 +9,8 @@
 // the required capabilities, or more than the required and optional ones: the shape of results is
 // agreed exactly. Sources: dev.mysql.com page_protocol_connection_phase; MariaDB "Connecting";
 // sql-common/client.cc of MySQL.
+//
+// `out` may hold a password (over TLS or a Unix socket): the shell wipes it once it is sent.
 #ifndef BULKHEAD_PROXY_SESSION_BACKEND_HANDSHAKE_H_
 #define BULKHEAD_PROXY_SESSION_BACKEND_HANDSHAKE_H_
 

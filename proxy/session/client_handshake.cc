@@ -169,7 +169,7 @@ ClientHandshake::Action ClientHandshake::OnHandshakeResponse(std::span<const uin
   if ((response.capabilities & kModernAuth) == 0) {
     return Refuse(ClientError::kUnsupportedAuthMode, "scrambles as before 4.1", out);
   }
-  return BeginExchange(response.auth_plugin, response.auth_response, true, out);
+  return BeginExchange(response.auth_plugin, response.auth_response, false, out);
 }
 
 ClientHandshake::Action ClientHandshake::StartChangeUser(std::span<const uint8_t> payload,
@@ -195,7 +195,7 @@ ClientHandshake::Action ClientHandshake::StartChangeUser(std::span<const uint8_t
   if (!TakeAttributes(command.connection_attributes)) {
     return Refuse(ClientError::kMalformedPacket, "malformed connection attributes", out);
   }
-  return BeginExchange(command.auth_plugin, command.auth_response, false, out);
+  return BeginExchange(command.auth_plugin, command.auth_response, true, out);
 }
 
 bool ClientHandshake::TakeAttributes(std::string_view encoded) {
@@ -226,8 +226,7 @@ void ClientHandshake::AgreeOnCompression(uint8_t zstd_level) {
 
 ClientHandshake::Action ClientHandshake::BeginExchange(std::string_view plugin_name,
                                                        std::string_view auth_response,
-                                                       bool greeting_nonce_usable,
-                                                       wire::ByteBuffer* out) {
+                                                       bool is_change_user, wire::ByteBuffer* out) {
   LoginLookup lookup = policy_->Lookup(result_.user_as_given);
   user_exists_ = lookup.record != nullptr;
   result_.record = std::move(lookup.record);
@@ -239,7 +238,7 @@ ClientHandshake::Action ClientHandshake::BeginExchange(std::string_view plugin_n
   options.is_tls = transport_.is_tls;
   options.is_unix_socket = transport_.is_unix_socket;
   options.client_can_switch = (result_.capabilities & wire::kClientPluginAuth) != 0;
-  options.greeting_nonce_usable = greeting_nonce_usable;
+  options.is_change_user = is_change_user;
   options.rsa = options_->rsa;
   exchange_ = std::make_unique<auth::ServerExchange>(std::move(options));
 

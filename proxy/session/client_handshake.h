@@ -11,9 +11,10 @@
 // the same exchange, for a user who does not exist), 1043 malformed, 1156 wrong sequence number,
 // 1153 too much, 1251 client too old, 3159 TLS required. Sources: dev.mysql.com
 // page_protocol_connection_phase and page_protocol_com_change_user; MariaDB "Connecting";
-// sql/auth/sql_authentication.cc of MySQL. Servers answer every COM_CHANGE_USER of a client with
-// CLIENT_PLUGIN_AUTH with an auth switch request and a fresh nonce; one without the capability
-// scrambles with the connection's last nonce.
+// sql/auth/sql_authentication.cc of MySQL.
+//
+// `out` never holds a secret, but what clients send may (a password in clear over TLS): the shell
+// wipes what it read during a login.
 #ifndef BULKHEAD_PROXY_SESSION_CLIENT_HANDSHAKE_H_
 #define BULKHEAD_PROXY_SESSION_CLIENT_HANDSHAKE_H_
 
@@ -121,7 +122,7 @@ class ClientHandshake {
 
   Action OnHandshakeResponse(std::span<const uint8_t> payload, wire::ByteBuffer* out);
   Action BeginExchange(std::string_view plugin_name, std::string_view auth_response,
-                       bool greeting_nonce_usable, wire::ByteBuffer* out);
+                       bool is_change_user, wire::ByteBuffer* out);
   [[nodiscard]] bool TakeAttributes(std::string_view encoded);
   void AgreeOnCompression(uint8_t zstd_level);
   Action OnStep(auth::ServerExchange::Step step, wire::ByteBuffer* out);

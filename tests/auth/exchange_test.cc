@@ -146,15 +146,32 @@ TEST(ServerExchange, ClientThatCannotSwitchSpeaksNativeOnly) {
             Step::kCannotSwitch);
 }
 
-TEST(ServerExchange, UsedNonceForcesASwitch) {
+TEST(ServerExchange, ChangeOfUserForcesASwitch) {
   ServerExchangeOptions options = Options();
-  options.greeting_nonce_usable = false;
-  ServerExchange exchange(options);
-  ASSERT_EQ(exchange.Begin(Credential::FromPlaintext("secret"), nullptr, Plugin::kCachingSha2,
-                           CachingSha2Scramble("secret", CountingNonce(1))),
+  options.is_change_user = true;
+  ServerExchange sha2(options);
+  ASSERT_EQ(sha2.Begin(Credential::FromPlaintext("secret"), nullptr, Plugin::kCachingSha2,
+                       CachingSha2Scramble("secret", CountingNonce(1))),
             Step::kSwitch);
-  EXPECT_EQ(exchange.switch_plugin(), Plugin::kCachingSha2);
-  EXPECT_EQ(exchange.OnData(CachingSha2Scramble("secret", CountingNonce(40))), Step::kAccepted);
+  EXPECT_EQ(sha2.switch_plugin(), Plugin::kCachingSha2);
+  EXPECT_EQ(sha2.OnData(CachingSha2Scramble("secret", CountingNonce(40))), Step::kAccepted);
+  EXPECT_EQ(sha2.current_nonce(), CountingNonce(40));
+
+  // Clients scramble with the old nonce, whatever the switch says: so it says that.
+  ServerExchange native(options);
+  ASSERT_EQ(native.Begin(Credential::FromPlaintext("secret"), nullptr, Plugin::kNativePassword,
+                         NativeScramble("secret", CountingNonce(1))),
+            Step::kSwitch);
+  EXPECT_EQ(native.output()[0], 1);
+  EXPECT_EQ(native.OnData(NativeScramble("secret", CountingNonce(1))), Step::kAccepted);
+  EXPECT_EQ(native.current_nonce(), CountingNonce(1));
+}
+
+TEST(ServerExchange, Ed25519LeavesTheShortNonceAsItWas) {
+  ServerExchange exchange(Options());
+  ASSERT_EQ(exchange.Begin(Credential::FromPlaintext("secret"), nullptr, Plugin::kEd25519, {}),
+            Step::kSwitch);
+  EXPECT_EQ(exchange.current_nonce(), CountingNonce(1));
 }
 
 TEST(ServerExchange, ClearPasswordOverTlsOnly) {

@@ -224,6 +224,7 @@ constexpr wire::Capabilities kAgreed = wire::kClientMysql | wire::kClientProtoco
                                        wire::kClientConnectAttrs | wire::kClientDeprecateEof;
 
 Bytes ChangeUser(std::string_view user, std::span<const uint8_t> auth_response,
+                 std::string_view plugin = "mysql_native_password",
                  wire::Capabilities capabilities = kAgreed) {
   wire::ChangeUserCommand command;
   command.user = user;
@@ -231,48 +232,52 @@ Bytes ChangeUser(std::string_view user, std::span<const uint8_t> auth_response,
   command.database = "other";
   command.has_collation = true;
   command.collation = 309;
-  command.auth_plugin = "mysql_native_password";
+  command.auth_plugin = plugin;
   Bytes payload;
   wire::ByteWriter writer(&payload);
   EXPECT_EQ(wire::EncodeChangeUser(command, capabilities, &writer), wire::DecodeError::kNone);
   return payload;
 }
 
-TEST(ClientHandshakeChangeUser, SwitchesToAFreshNonce) {
+TEST(ClientHandshakeChangeUser, SwitchesFirst) {
   TestPolicy policy;
   for (const char* user : {"plain@acme", "native", "nobody"}) {
-    for (bool right : {true, false}) {
-      policy.decoy_like = "plain";
-      ClientHandshake handshake(TestOptions(), 42, TestNonces(), &policy, PlainTransport());
-      wire::ByteBuffer out;
-      // A right answer to the old nonce counts for nothing.
-      ASSERT_EQ(
-          handshake.StartChangeUser(
-              ChangeUser(user, NativeScramble("secret", TestNonces().greeting)), 0, kAgreed, &out),
-          Action::kSend);
-      const std::vector<Packet> packets = Split(out);
-      ASSERT_EQ(packets.size(), 1u);
-      EXPECT_EQ(packets[0].sequence, 1);
-      wire::AuthSwitchRequest request;
-      ASSERT_EQ(wire::DecodeAuthSwitchRequest(packets[0].payload, &request),
-                wire::DecodeError::kNone);
-      EXPECT_EQ(request.plugin, "mysql_native_password");
-      EXPECT_EQ(wire::TrimScramble(request.data), wire::AsText(TestNonces().for_switch));
-      out.clear();
-      const Action action = handshake.OnPacket(
-          NativeScramble(right ? "secret" : "wrong", TestNonces().for_switch), 2, &out);
-      if (!right || std::string_view(user) == "nobody") {
-        ASSERT_EQ(action, Action::kRefused);
-        EXPECT_EQ(LastError(out).code, 1045);
-        continue;
+    for (const char* plugin : {"mysql_native_password", "caching_sha2_password"}) {
+      for (bool right : {true, false}) {
+        const bool native = plugin[0] == 'm' || std::string_view(user) == "native";
+        policy.decoy_like = "plain";
+        ClientHandshake handshake(TestOptions(), 42, TestNonces(), &policy, PlainTransport());
+        wire::ByteBuffer out;
+        ASSERT_EQ(handshake.StartChangeUser(
+                      ChangeUser(user, NativeScramble("secret", TestNonces().greeting), plugin), 0,
+                      kAgreed, &out),
+                  Action::kSend);
+        const std::vector<Packet> packets = Split(out);
+        ASSERT_EQ(packets.size(), 1u);
+        EXPECT_EQ(packets[0].sequence, 1);
+        wire::AuthSwitchRequest request;
+        ASSERT_EQ(wire::DecodeAuthSwitchRequest(packets[0].payload, &request),
+                  wire::DecodeError::kNone);
+        EXPECT_EQ(request.plugin, native ? "mysql_native_password" : "caching_sha2_password");
+        const auth::Nonce nonce = native ? TestNonces().greeting : TestNonces().for_switch;
+        EXPECT_EQ(wire::TrimScramble(request.data), wire::AsText(nonce));
+        out.clear();
+        const char* password = right ? "secret" : "wrong";
+        const Action action = handshake.OnPacket(
+            native ? NativeScramble(password, nonce) : Sha2Scramble(password, nonce), 2, &out);
+        if (!right || std::string_view(user) == "nobody") {
+          ASSERT_EQ(action, Action::kRefused);
+          EXPECT_EQ(LastError(out).code, 1045);
+          continue;
+        }
+        ASSERT_EQ(action, Action::kAccepted);
+        const LoginResult result = handshake.TakeResult();
+        EXPECT_EQ(result.user_as_given, user);
+        EXPECT_EQ(result.schema, "other");
+        EXPECT_EQ(result.collation, 309);
+        EXPECT_EQ(result.capabilities, kAgreed);
+        EXPECT_EQ(result.nonce, nonce);
       }
-      ASSERT_EQ(action, Action::kAccepted);
-      const LoginResult result = handshake.TakeResult();
-      EXPECT_EQ(result.user_as_given, user);
-      EXPECT_EQ(result.schema, "other");
-      EXPECT_EQ(result.collation, 309);
-      EXPECT_EQ(result.capabilities, kAgreed);
-      EXPECT_EQ(result.nonce, TestNonces().for_switch);
     }
   }
 }
@@ -284,8 +289,8 @@ TEST(ClientHandshakeChangeUser, OldClientsScrambleWithTheLastNonce) {
   ClientHandshake handshake(TestOptions(), 42, TestNonces(), &policy, PlainTransport());
   wire::ByteBuffer out;
   EXPECT_EQ(handshake.StartChangeUser(
-                ChangeUser("native", NativeScramble("secret", TestNonces().greeting), agreed), 0,
-                agreed, &out),
+                ChangeUser("native", NativeScramble("secret", TestNonces().greeting), "", agreed),
+                0, agreed, &out),
             Action::kAccepted);
   EXPECT_TRUE(out.empty());
 }
