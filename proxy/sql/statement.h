@@ -121,19 +121,20 @@ struct Assignment {
               // strings; DecodeStringLiteral tells which of them it can read
     kNumber,  // an integer, decimal or float literal, sign included
     kIdentifier,  // one word: utf8mb4, ON, TRADITIONAL, also `x` and, with ANSI_QUOTES, "x" (quotes
-                  // included). SET TRANSACTION gives READ COMMITTED, READ ONLY and so on as written
+                  // included). SET TRANSACTION gives READ-COMMITTED, SERIALIZABLE, ...; ON, OFF for
+                  // read only
     kDefault,     // DEFAULT
     kNull,
     kParameter,   // ? (in a text that is prepared)
-    kExpression,  // anything else, e.g. CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')
+    kExpression,  // anything else (its text may be cut by a comment: not for sending again), e.g.
+                  // CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')
   };
   Target target;
   Value value_kind;
   std::string name;  // lower case, unquoted, without @ and scope; SET TRANSACTION gives
-                     // transaction_isolation / transaction_read_only; kOther its word: password,
-                     // role, default role, resource group, or nothing if not understood
-  std::string_view
-      value;  // as written in the text; for a literal of a user variable see DecodeStringLiteral
+                     // transaction_isolation / transaction_read_only; kOther its words: password,
+                     // role, default role, resource group
+  std::string_view value;  // as written in the text; of SET TRANSACTION a constant
   std::string_view extra;  // collation of SET NAMES
   bool operator==(const Assignment&) const = default;
 };
