@@ -95,6 +95,13 @@ ResponseTracker::Result ResponseTracker::Advance(std::span<uint8_t> bytes) {
       packet_start = at;
       began_here = true;
       first_sequence = next_sequence_;
+      if (const auto packet = WholePacket(bytes.subspan(at)); !packet.empty()) {
+        at += wire::kFrameHeaderSize + packet.size();
+        if (!BeginPacket(packet[0])) return Fail(began_here, packet_start, first_sequence);
+        TakePayload(packet, true);
+        whole = packet;
+        continue;
+      }
     }
     if (at == bytes.size()) return {at, Progress::kMore};
     switch (place_) {
@@ -109,10 +116,7 @@ ResponseTracker::Result ResponseTracker::Advance(std::span<uint8_t> bytes) {
         }
         break;
       case Place::kFirstByte:
-        kind_ = Classify(bytes[at]);
-        if (!SizeFits(kind_)) return Fail(began_here, packet_start, first_sequence);
-        if (kind_ == Kind::kRow || kind_ == Kind::kOk) result_passed_ = true;
-        place_ = Place::kPayload;
+        if (!BeginPacket(bytes[at])) return Fail(began_here, packet_start, first_sequence);
         break;
       case Place::kPayload: {
         const auto piece = bytes.subspan(at, std::min<size_t>(frame_left_, bytes.size() - at));
@@ -169,6 +173,40 @@ size_t ResponseTracker::HopRows(std::span<const uint8_t> bytes, size_t at) {
   return at;
 }
 
+// The payload of the packet at the front, if all of it is here and its header is in order. Most
+// packets come so; what does not goes the careful way, byte by byte.
+std::span<uint8_t> ResponseTracker::WholePacket(std::span<uint8_t> bytes) {
+  if (bytes.size() <= wire::kFrameHeaderSize) return {};
+  const wire::FrameHeader header = wire::LoadFrameHeader(bytes.data());
+  if (header.payload_size > bytes.size() - wire::kFrameHeaderSize || header.continues() ||
+      header.payload_size == 0 || !SequenceFits(header.sequence)) {
+    return {};
+  }
+  BeginFrame(header);
+  packet_seen_ = 0;
+  return bytes.subspan(wire::kFrameHeaderSize, header.payload_size);
+}
+
+bool ResponseTracker::SequenceFits(uint8_t sequence) const {
+  return sequence == next_sequence_ || sequence_free_ || Has(kCompressed);
+}
+
+void ResponseTracker::BeginFrame(const wire::FrameHeader& header) {
+  sequence_free_ = false;
+  next_sequence_ = static_cast<uint8_t>(header.sequence + 1);
+  frame_size_ = header.payload_size;
+  frame_left_ = header.payload_size;
+}
+
+// False: no packet that begins so, and is as long as its header says, can come here.
+bool ResponseTracker::BeginPacket(uint8_t first) {
+  kind_ = Classify(first);
+  if (!SizeFits(kind_)) return false;
+  if (kind_ == Kind::kRow || kind_ == Kind::kOk) result_passed_ = true;
+  place_ = Place::kPayload;
+  return true;
+}
+
 ResponseTracker::HeaderRead ResponseTracker::TakeHeader(std::span<const uint8_t> bytes,
                                                         size_t* at) {
   while (header_bytes_ < wire::kFrameHeaderSize && *at < bytes.size()) {
@@ -176,16 +214,11 @@ ResponseTracker::HeaderRead ResponseTracker::TakeHeader(std::span<const uint8_t>
   }
   if (header_bytes_ < wire::kFrameHeaderSize) return HeaderRead::kCut;
   const wire::FrameHeader header = wire::LoadFrameHeader(header_);
-  if (!sequence_free_ && !Has(kCompressed) && header.sequence != next_sequence_) {
-    return HeaderRead::kInvalid;
-  }
+  if (!SequenceFits(header.sequence)) return HeaderRead::kInvalid;
   // Only the continuation of a packet may be empty.
   if (header.payload_size == 0 && !continued_) return HeaderRead::kInvalid;
   header_bytes_ = 0;
-  sequence_free_ = false;
-  next_sequence_ = static_cast<uint8_t>(header.sequence + 1);
-  frame_size_ = header.payload_size;
-  frame_left_ = header.payload_size;
+  BeginFrame(header);
   place_ = continued_ ? Place::kPayload : Place::kFirstByte;
   if (!continued_) packet_seen_ = 0;
   return HeaderRead::kWhole;
@@ -325,7 +358,7 @@ ResponseTracker::Progress ResponseTracker::FinishFrame(std::span<const uint8_t> 
   continued_ = frame_size_ == wire::kMaxFramePayload;
   if (continued_) return Progress::kMore;
   const bool good = FinishPacket(gathered_.empty() ? whole : std::span<const uint8_t>(gathered_));
-  gathered_ = {};
+  if (!gathered_.empty()) gathered_ = {};
   if (!good) {
     place_ = Place::kPayload;
     return Progress::kProtocolError;

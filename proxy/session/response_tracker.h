@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "proxy/wire/capabilities.h"
+#include "proxy/wire/frame.h"
 
 namespace bulkhead::session {
 
@@ -168,6 +169,10 @@ class ResponseTracker {
   [[nodiscard]] Result Advance(std::span<uint8_t> bytes);
   [[nodiscard]] Result Fail(bool began_here, size_t packet_start, uint8_t first_sequence);
   [[nodiscard]] size_t HopRows(std::span<const uint8_t> bytes, size_t at);
+  [[nodiscard]] std::span<uint8_t> WholePacket(std::span<uint8_t> bytes);
+  [[nodiscard]] bool SequenceFits(uint8_t sequence) const;
+  void BeginFrame(const wire::FrameHeader& header);
+  [[nodiscard]] bool BeginPacket(uint8_t first);
   [[nodiscard]] HeaderRead TakeHeader(std::span<const uint8_t> bytes, size_t* at);
   [[nodiscard]] Kind Classify(uint8_t first) const;
   [[nodiscard]] Kind ClassifyResult(uint8_t first) const;
