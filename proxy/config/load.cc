@@ -1,0 +1,185 @@
+#include "proxy/config/load.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <ostream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proxy/config/parts.h"
+#include "proxy/config/yaml_reader.h"
+
+namespace bulkhead::config {
+namespace {
+
+std::optional<Environment::File> ReadRealFile(const std::string& path, std::string* why) {
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "rbe"));
+  struct stat info;
+  if (file == nullptr || fstat(fileno(file.get()), &info) != 0) {
+    *why = std::strerror(errno);
+    return std::nullopt;
+  }
+  if (S_ISDIR(info.st_mode)) {
+    *why = "it is a folder";
+    return std::nullopt;
+  }
+  Environment::File out;
+  out.others_may_read = (info.st_mode & (S_IRGRP | S_IROTH)) != 0;
+  char buffer[65536];
+  size_t got = 0;
+  while ((got = std::fread(buffer, 1, sizeof(buffer), file.get())) > 0) {
+    out.content.append(buffer, got);
+    if (out.content.size() > kMaxFileBytes) {
+      *why = "it is longer than 256 MiB";
+      return std::nullopt;
+    }
+  }
+  if (std::ferror(file.get()) != 0) {
+    *why = std::strerror(errno);
+    return std::nullopt;
+  }
+  return out;
+}
+
+// Tabs as indentation and the like: yaml-cpp's own words, with its line.
+LoadResult SyntaxError(const std::string& file, const YAML::Exception& error) {
+  LoadResult result;
+  ConfigError out;
+  out.file = file;
+  if (!error.mark.is_null()) {
+    out.line = error.mark.line + 1;
+    out.column = error.mark.column + 1;
+  }
+  out.message = absl::StrCat("is not valid YAML: ", error.msg);
+  result.errors.push_back(std::move(out));
+  return result;
+}
+
+void ReadAll(const Section& root, Options* options) {
+  ReadTls(root, options);
+  ReadListeners(root, options);
+  ReadUsers(root, options);
+  ReadLimits(root, options);
+  ReadTenancy(root, options);
+  ReadTopology(root, options);
+  FinishListeners(root, options);
+  CheckUsers(root, *options);
+}
+
+}  // namespace
+
+std::string ConfigError::ToString() const {
+  std::string out = file;
+  if (line > 0) absl::StrAppend(&out, ":", line, ":", column);
+  absl::StrAppend(&out, severity == Severity::kError ? ": error: " : ": warning: ");
+  if (!key.empty()) absl::StrAppend(&out, key, ": ");
+  absl::StrAppend(&out, message);
+  return out;
+}
+
+Environment Environment::Real() {
+  Environment out;
+  out.variable = [](const std::string& name) -> std::optional<std::string> {
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr) return std::nullopt;
+    return std::string(value);
+  };
+  out.read_file = ReadRealFile;
+  return out;
+}
+
+Environment Environment::Empty() {
+  Environment out;
+  out.variable = [](const std::string&) { return std::nullopt; };
+  out.read_file = [](const std::string&, std::string* why) -> std::optional<File> {
+    *why = "No such file or directory";
+    return std::nullopt;
+  };
+  return out;
+}
+
+void Secret::Wipe() {
+  // A plain memset of what is about to be freed may be left out by the compiler.
+  volatile char* bytes = value_.data();
+  for (size_t i = 0; i < value_.size(); ++i) bytes[i] = 0;
+  value_.clear();
+}
+
+const User* Options::FindUser(std::string_view name) const {
+  for (const User& user : users) {
+    if (user.name == name) return &user;
+  }
+  return nullptr;
+}
+
+LoadResult LoadString(std::string_view text, const std::string& file,
+                      const Environment& environment) {
+  LoadResult result;
+  auto options = std::make_shared<Options>();
+  Report report(file, environment);
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
+    if (documents.empty() || documents[0].IsNull()) {
+      report.Error(YAML::Mark::null_mark(), "", "is empty; see bulkhead.example.yaml");
+    } else if (documents.size() > 1) {
+      report.Error(documents[1].Mark(), "", "holds more than one YAML document");
+    } else {
+      ReadAll(Section(report, documents[0], "", ""), options.get());
+    }
+  } catch (const YAML::Exception& error) {
+    return SyntaxError(file, error);
+  }
+  if (!report.has_errors()) result.options = std::move(options);
+  result.errors = report.Take();
+  return result;
+}
+
+LoadResult LoadFile(const std::string& path, const Environment& environment) {
+  std::string why;
+  auto file = environment.read_file(path, &why);
+  if (!file) {
+    LoadResult result;
+    ConfigError error;
+    error.file = path;
+    error.message = "can't be read: " + why;
+    result.errors.push_back(std::move(error));
+    return result;
+  }
+  LoadResult result = LoadString(file->content, path, environment);
+  const bool holds_secrets = file->content.find("password:") != std::string::npos;
+  if (file->others_may_read && holds_secrets) {
+    ConfigError warning;
+    warning.severity = Severity::kWarning;
+    warning.file = path;
+    warning.message = "holds passwords and can be read by other users; chmod 600 it";
+    result.errors.insert(result.errors.begin(), std::move(warning));
+  }
+  return result;
+}
+
+int Check(const std::string& path, std::ostream& out, const Environment& environment) {
+  const LoadResult result = LoadFile(path, environment);
+  size_t errors = 0;
+  for (const ConfigError& error : result.errors) {
+    errors += error.severity == Severity::kError ? 1 : 0;
+    out << error.ToString() << '\n';
+  }
+  const size_t warnings = result.errors.size() - errors;
+  if (result.ok()) {
+    out << path << ": usable, " << warnings << (warnings == 1 ? " warning" : " warnings") << '\n';
+    return 0;
+  }
+  out << path << ": not usable, " << errors << (errors == 1 ? " error, " : " errors, ") << warnings
+      << (warnings == 1 ? " warning" : " warnings") << '\n';
+  return 1;
+}
+
+}  // namespace bulkhead::config
