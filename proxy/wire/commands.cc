@@ -299,10 +299,11 @@ DecodeError DecodeChangeUser(std::span<const uint8_t> payload, Capabilities capa
 
 DecodeError EncodeChangeUser(const ChangeUserCommand& change_user, Capabilities capabilities,
                              ByteWriter* writer) {
-  if (change_user.auth_response.size() > 255) return DecodeError::kMalformed;
+  const bool one_byte = (capabilities & kClientSecureConnection) != 0;
+  if (one_byte && change_user.auth_response.size() > 255) return DecodeError::kMalformed;
   EncodeBareCommand(Command::kChangeUser, writer);
   writer->WriteNullTerminated(change_user.user);
-  if ((capabilities & kClientSecureConnection) != 0) {
+  if (one_byte) {
     writer->WriteU8(static_cast<uint8_t>(change_user.auth_response.size()));
     writer->WriteText(change_user.auth_response);
   } else {

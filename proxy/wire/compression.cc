@@ -18,6 +18,9 @@ namespace {
 constexpr size_t kPlainPerPacket = 256 * 1024;
 // How much output is made room for at a time.
 constexpr size_t kOutputStep = 16 * 1024;
+// What a zstd frame begins with. libzstd may also take formats of before 1.0 by theirs, which
+// nobody sends and nobody tests any more.
+constexpr uint8_t kZstdMagic[] = {0x28, 0xB5, 0x2F, 0xFD};
 // The window a zstd frame of at most 16 MiB may ask for.
 constexpr int kZstdMaxWindowLog = 24;
 
@@ -242,7 +245,8 @@ void Decompressor::Idle() {
 CompressionStatus Decompressor::BeginPacket() {
   const FrameHeader header = LoadFrameHeader(header_);
   sequence_ = header.sequence;
-  body_left_ = header.payload_size;
+  body_size_ = header.payload_size;
+  body_left_ = body_size_;
   plain_left_ = static_cast<uint32_t>(header_[4]) | static_cast<uint32_t>(header_[5]) << 8 |
                 static_cast<uint32_t>(header_[6]) << 16;
   stored_ = plain_left_ == 0;
@@ -271,6 +275,12 @@ CompressionStatus Decompressor::Inflate(std::span<const uint8_t>* input, size_t 
   const std::span<uint8_t> to = plain_left_ != 0 ? std::span<uint8_t>(out->data() + start, room)
                                                  : std::span<uint8_t>(&surplus, 1);
   const auto in = input->first(std::min<size_t>(input->size(), body_left_));
+  if (algorithm_ == CompressionAlgorithm::kZstd) {
+    const size_t offset = body_size_ - body_left_;
+    for (size_t i = 0; i < in.size() && offset + i < sizeof(kZstdMagic); ++i) {
+      if (in[i] != kZstdMagic[offset + i]) return CompressionStatus::kCorrupt;
+    }
+  }
   size_t taken = 0;
   size_t made = 0;
   const State::Step step = state_->Run(in, to, &taken, &made);

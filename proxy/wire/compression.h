@@ -92,7 +92,8 @@ class Decompressor {
   uint8_t header_[kCompressedHeaderSize] = {};
   uint8_t header_bytes_ = 0;
   uint8_t sequence_ = 0;
-  bool stored_ = false;      // the body is not compressed
+  bool stored_ = false;  // the body is not compressed
+  uint32_t body_size_ = 0;
   uint32_t body_left_ = 0;   // of the packet, still to come in
   uint32_t plain_left_ = 0;  // of the packet, still to go out
 };

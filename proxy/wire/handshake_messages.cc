@@ -203,12 +203,13 @@ DecodeError DecodeHandshakeResponse(std::span<const uint8_t> payload, Capabiliti
 DecodeError EncodeHandshakeResponse(const HandshakeResponse& response, ByteWriter* writer) {
   const Capabilities capabilities = response.capabilities;
   const bool lenenc = (capabilities & kClientPluginAuthLenencClientData) != 0;
-  if (!lenenc && response.auth_response.size() > 255) return DecodeError::kMalformed;
+  const bool one_byte = !lenenc && (capabilities & kClientSecureConnection) != 0;
+  if (one_byte && response.auth_response.size() > 255) return DecodeError::kMalformed;
   WriteResponseHead({capabilities, response.max_packet_size, response.collation}, writer);
   writer->WriteNullTerminated(response.user);
   if (lenenc) {
     writer->WriteLenencString(response.auth_response);
-  } else if ((capabilities & kClientSecureConnection) != 0) {
+  } else if (one_byte) {
     writer->WriteU8(static_cast<uint8_t>(response.auth_response.size()));
     writer->WriteText(response.auth_response);
   } else {

@@ -188,6 +188,15 @@ TEST_P(CompressionTest, GarbageIsCorrupt) {
   EXPECT_EQ(CompressionStatusName(status), "corrupt");
 }
 
+TEST(DecompressorTest, FormatsBeforeZstdOneAreRefused) {
+  for (const size_t step : {1u, 20u}) {
+    CompressionStatus status;
+    DecompressAll(CompressionAlgorithm::kZstd,
+                  Hex("10000000000100 27b52ffd6006003d0200f40301000001"), step, kNoLimit, &status);
+    EXPECT_EQ(status, CompressionStatus::kCorrupt);
+  }
+}
+
 // 15 MiB of zeros in a few bytes: what comes out in one call stays within the limit.
 TEST_P(CompressionTest, BombsComeOutInSmallParts) {
   Compressor compressor(GetParam(), 3);
