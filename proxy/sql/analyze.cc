@@ -58,7 +58,7 @@ void TakeStatement(StatementInfo* from, StatementInfo* to) {
 
 Analyzer::Analyzer(std::string_view text, const LexerMode& mode, bool truncated)
     : mode_(mode), lexer_(text, mode_), truncated_(truncated) {
-  cur_ = lexer_.Next();
+  lexer_.Next(&cur_);
 }
 
 StatementInfo Analyzer::Run() && {
@@ -96,7 +96,7 @@ StatementInfo Analyzer::Run() && {
 
 void Analyzer::Advance() {
   prev_ = cur_;
-  cur_ = lexer_.Next();
+  lexer_.Next(&cur_);
 }
 
 bool Analyzer::Accept(Keyword keyword) {

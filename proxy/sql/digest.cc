@@ -24,7 +24,8 @@ std::string Digest(std::string_view text, const LexerMode& mode, size_t max_byte
   std::string digest;
   digest.reserve(std::min(text.size(), max_bytes));
   Lexer lexer(text, mode);
-  for (Token token = lexer.Next(); token.kind != TokenKind::kEnd; token = lexer.Next()) {
+  Token token;
+  for (lexer.Next(&token); token.kind != TokenKind::kEnd; lexer.Next(&token)) {
     if (digest.size() >= max_bytes) break;
     if (token.gap != Gap::kNone && !digest.empty()) digest.push_back(' ');
     if (IsLiteral(token)) {

@@ -40,14 +40,16 @@ Lexer::Lexer(std::string_view text, const LexerMode& mode)
       charset_(CharsetOf(mode)),
       ambiguous_(charset_ == CharsetLexing::kNotTrusted && !IsPlainAscii(text)) {}
 
-Token Lexer::Next() {
-  Token token;
+void Lexer::Next(Token* token) {
+  token->gap = Gap::kNone;
+  token->word = nullptr;
   if (name_expected_) return ReadAfterDot(token);
-  if ((ClassAt(at_) & kBlankStart) != 0) token.gap = SkipBlanks();
+  if ((ClassAt(at_) & kBlankStart) != 0) token->gap = SkipBlanks();
   if (at_ >= text_.size()) {
     if (in_executable_) broken_ = true;
-    token.text = text_.substr(text_.size());
-    return token;
+    token->kind = TokenKind::kEnd;
+    token->text = text_.substr(text_.size());
+    return;
   }
   const uint8_t bits = ClassAt(at_);
   if ((bits & kDigitChar) != 0) return ReadNumber(token);
@@ -55,21 +57,17 @@ Token Lexer::Next() {
   return ReadSymbol(token);
 }
 
-Token Lexer::Give(Token token, TokenKind kind, size_t end) {
-  token.kind = kind;
-  token.text = text_.substr(at_, end - at_);
-  at_ = end;
-  return token;
-}
-
 // The server stops here with a syntax error: nothing behind this is executed.
-Token Lexer::Break(Token token) {
+void Lexer::Stop() {
   broken_ = true;
   in_executable_ = false;
   at_ = text_.size();
-  token.kind = TokenKind::kEnd;
-  token.text = text_.substr(at_);
-  return token;
+}
+
+void Lexer::Break(Token* token) {
+  Stop();
+  token->kind = TokenKind::kEnd;
+  token->text = text_.substr(at_);
 }
 
 size_t Lexer::EndOfIdentifier(size_t from) const {
@@ -108,7 +106,7 @@ size_t Lexer::EndOfQuoted(size_t quote_at, bool with_escapes) const {
   return kNowhere;
 }
 
-Token Lexer::ReadWord(Token token) {
+void Lexer::ReadWord(Token* token) {
   const char first = text_[at_];
   if (CharAt(at_ + 1) == '\'') {
     if (first == 'N' || first == 'n') return ReadString(token, at_ + 1);
@@ -119,25 +117,22 @@ Token Lexer::ReadWord(Token token) {
   if (first == '$' && !mode_->mariadb && mode_->server_version >= kFirstWithoutDollarQuotes) {
     return ReadDollarQuoted(token);
   }
-  token = Give(token, TokenKind::kWord, EndOfIdentifier(at_));
-  const bool qualifies = CharAt(at_) == '.' && (ClassAt(at_ + 1) & kIdentChar) != 0;
-  if (qualifies) {
-    dot_at_ = at_;
+  Give(token, TokenKind::kWord, EndOfIdentifier(at_));
+  if (CharAt(at_) == '.' && (ClassAt(at_ + 1) & kIdentChar) != 0) {
+    dot_at_ = at_;  // a qualifier is no keyword
   } else {
-    token.word = FindWord(token.text);
+    token->word = FindWord(token->text);
   }
-  return token;
 }
 
-Token Lexer::ReadAfterDot(Token token) {
+void Lexer::ReadAfterDot(Token* token) {
   name_expected_ = false;
-  token = Give(token, TokenKind::kWord, EndOfIdentifier(at_));
+  Give(token, TokenKind::kWord, EndOfIdentifier(at_));
   if (CharAt(at_) == '.' && (ClassAt(at_ + 1) & kIdentChar) != 0) dot_at_ = at_;
-  return token;
 }
 
 // 12, 1.5, .5, 1e5; but 1x is an identifier, and so are 1e, 0xZ and 0x1G.
-Token Lexer::ReadNumber(Token token) {
+void Lexer::ReadNumber(Token* token) {
   const char second = CharAt(at_ + 1);
   if (text_[at_] == '0' && (second == 'x' || second == 'b')) {
     return ReadPrefixedNumber(token, second == 'x');
@@ -160,7 +155,7 @@ Token Lexer::ReadNumber(Token token) {
   return ReadAfterDot(token);  // an identifier that begins with a digit; never a keyword
 }
 
-Token Lexer::ReadPrefixedNumber(Token token, bool hexadecimal) {
+void Lexer::ReadPrefixedNumber(Token* token, bool hexadecimal) {
   size_t end = at_ + 2;
   while (hexadecimal ? (ClassAt(end) & kHexChar) != 0 : CharAt(end) == '0' || CharAt(end) == '1') {
     ++end;
@@ -172,7 +167,7 @@ Token Lexer::ReadPrefixedNumber(Token token, bool hexadecimal) {
 }
 
 // x'1F' and b'01'; anything else in the quotes is a syntax error.
-Token Lexer::ReadQuotedDigits(Token token) {
+void Lexer::ReadQuotedDigits(Token* token) {
   const bool hexadecimal = (text_[at_] | 0x20) == 'x';
   size_t end = at_ + 2;
   while (hexadecimal ? (ClassAt(end) & kHexChar) != 0 : CharAt(end) == '0' || CharAt(end) == '1') {
@@ -182,17 +177,17 @@ Token Lexer::ReadQuotedDigits(Token token) {
   return Give(token, TokenKind::kBitString, end + 1);
 }
 
-Token Lexer::ReadString(Token token, size_t quote_at) {
+void Lexer::ReadString(Token* token, size_t quote_at) {
   const size_t end = EndOfQuoted(quote_at, !mode_->no_backslash_escapes);
   return end == kNowhere ? Break(token) : Give(token, TokenKind::kString, end);
 }
 
-Token Lexer::ReadQuotedName(Token token) {
+void Lexer::ReadQuotedName(Token* token) {
   const size_t end = EndOfQuoted(at_, false);
   return end == kNowhere ? Break(token) : Give(token, TokenKind::kQuotedName, end);
 }
 
-Token Lexer::ReadUserVariable(Token token) {
+void Lexer::ReadUserVariable(Token* token) {
   const char next = CharAt(at_ + 1);
   if (next == '`' || (next == '"' && mode_->ansi_quotes)) {
     const size_t end = EndOfQuoted(at_ + 1, false);
@@ -209,7 +204,7 @@ Token Lexer::ReadUserVariable(Token token) {
 
 // $$text$$ and $tag$text$tag$ of MySQL 9. Where the version leaves it open whether the server knows
 // them, a text that reads differently in the two ways is ambiguous.
-Token Lexer::ReadDollarQuoted(Token token) {
+void Lexer::ReadDollarQuoted(Token* token) {
   size_t tag_end = at_ + 1;
   while ((ClassAt(tag_end) & kIdentChar) != 0 && text_[tag_end] != '$') ++tag_end;
   if (CharAt(tag_end) != '$') {
@@ -227,7 +222,7 @@ Token Lexer::ReadDollarQuoted(Token token) {
   return ReadAfterDot(token);
 }
 
-Token Lexer::ReadSymbol(Token token) {
+void Lexer::ReadSymbol(Token* token) {
   const char c = text_[at_];
   switch (c) {
     case '\'':
@@ -251,7 +246,7 @@ Token Lexer::ReadSymbol(Token token) {
     default:
       break;
   }
-  token.symbol = c;
+  token->symbol = c;
   return Give(token, TokenKind::kSymbol, at_ + 1);
 }
 

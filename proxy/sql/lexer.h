@@ -62,7 +62,7 @@ class Lexer {
   // `mode` must outlive the lexer.
   Lexer(std::string_view text, const LexerMode& mode);
 
-  [[nodiscard]] Token Next();
+  void Next(Token* token);
 
   [[nodiscard]] bool broken() const { return broken_; }
   [[nodiscard]] bool ambiguous() const { return ambiguous_; }
@@ -82,18 +82,23 @@ class Lexer {
   void CheckOptimizerHint(std::string_view body);
 
   // Tokens.
-  Token ReadWord(Token token);
-  Token ReadAfterDot(Token token);
-  Token ReadNumber(Token token);
-  Token ReadPrefixedNumber(Token token, bool hexadecimal);
-  Token ReadQuotedDigits(Token token);
-  Token ReadString(Token token, size_t quote_at);
-  Token ReadQuotedName(Token token);
-  Token ReadUserVariable(Token token);
-  Token ReadDollarQuoted(Token token);
-  Token ReadSymbol(Token token);
-  Token Give(Token token, TokenKind kind, size_t end);
-  Token Break(Token token);
+  void ReadWord(Token* token);
+  void ReadAfterDot(Token* token);
+  void ReadNumber(Token* token);
+  void ReadPrefixedNumber(Token* token, bool hexadecimal);
+  void ReadQuotedDigits(Token* token);
+  void ReadString(Token* token, size_t quote_at);
+  void ReadQuotedName(Token* token);
+  void ReadUserVariable(Token* token);
+  void ReadDollarQuoted(Token* token);
+  void ReadSymbol(Token* token);
+  void Give(Token* token, TokenKind kind, size_t end) {
+    token->kind = kind;
+    token->text = std::string_view(text_.data() + at_, end - at_);
+    at_ = end;
+  }
+  void Break(Token* token);
+  void Stop();
 
   [[nodiscard]] size_t EndOfIdentifier(size_t from) const;
   [[nodiscard]] size_t EndOfDigits(size_t from) const;

@@ -62,7 +62,7 @@ bool Lexer::SkipBlockComment() {
   }
   const size_t end = FindCommentEnd(body);
   if (end == std::string_view::npos) {
-    (void)Break(Token());
+    Stop();
     return true;
   }
   const std::string_view content = text_.substr(body, end - 2 - body);
@@ -119,7 +119,7 @@ void Lexer::SkipUnusedComment(size_t body) {
       ++at;
     }
   }
-  (void)Break(Token());
+  Stop();
 }
 
 // Behind the first */ from there.

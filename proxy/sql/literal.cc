@@ -78,10 +78,11 @@ void AppendString(std::string_view written, const LexerMode& mode, std::string* 
 bool DecodeStringLiteral(std::string_view as_written, const LexerMode& mode, std::string* out) {
   out->clear();
   Lexer lexer(as_written, mode);
-  Token token = lexer.Next();
-  if (token.kind == TokenKind::kWord && IsPlainIntroducer(token.text)) token = lexer.Next();
+  Token token;
+  lexer.Next(&token);
+  if (token.kind == TokenKind::kWord && IsPlainIntroducer(token.text)) lexer.Next(&token);
   if (token.kind != TokenKind::kString) return false;
-  for (; token.kind == TokenKind::kString; token = lexer.Next()) {
+  for (; token.kind == TokenKind::kString; lexer.Next(&token)) {
     if (token.text.front() == '$') {
       const size_t tag = token.text.find('$', 1) + 1;
       out->append(token.text.substr(tag, token.text.size() - 2 * tag));
