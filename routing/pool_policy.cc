@@ -311,6 +311,12 @@ Acquired PoolPolicy::Acquire(const AcquireRequest& request, MonoTime now) {
   return out;
 }
 
+void PoolPolicy::Resume(PoolConnection connection) {
+  Connection* c = impl_->Find(connection);
+  if (c == nullptr || !IsIdle(c->state)) std::abort();
+  impl_->SetState(*c, State::kInUse);
+}
+
 bool PoolPolicy::CancelWait(PoolSession session) {
   Impl& m = *impl_;
   const auto it = m.waiters.find(session);

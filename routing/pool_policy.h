@@ -94,6 +94,9 @@ class PoolPolicy {
   PoolPolicy& operator=(const PoolPolicy&) = delete;
 
   Acquired Acquire(const AcquireRequest& request, MonoTime now);
+  // The session goes on with the idle connection that was its last, however old: it is in use
+  // again.
+  void Resume(PoolConnection connection);
   // The session doesn't wait any more (answered, timed out, gone). False if it didn't.
   bool CancelWait(PoolSession session);
 

@@ -77,6 +77,7 @@ class BackendConnection : public session::BackendLink, public StreamHandler {
   routing::PoolConnection id = 0;
   LinkUser* user = nullptr;       // of kKept and kLent
   LinkUser* next_user = nullptr;  // gets it when it is open, or when the errand is done
+  void* pool = nullptr;           // of its backend
   routing::PoolUser pool_user = 0;
   uint64_t idle_since_ns = 0;
   uint32_t kills_under_way = 0;               // not lent while above 0

@@ -103,7 +103,7 @@ BackendLink* BackendPool::Acquire(const session::LinkRequest& request, LinkUser*
   session::LinkRequest with_backend = request;
   with_backend.target.backend = id;
   const routing::Acquired acquired = pool->policy.Acquire({.session = IdOf(user),
-                                                           .user = AccountOf(*request.login),
+                                                           .user = request.login->pool_account,
                                                            .last = 0,
                                                            .key = KeyOf(*request.state)},
                                                           At(now));
@@ -168,13 +168,14 @@ bool BackendPool::OpenConnection(PerBackend* backend, routing::PoolConnection id
   auto connection = std::make_unique<BackendConnection>(loop_, this);
   connection->id = id;
   connection->backend = request.target.backend;
+  connection->pool = backend;
   connection->next_user = user;
   BackendConnection* raw = connection.get();
   connections_[raw] = std::move(connection);
   by_id_[id] = raw;
   BackendConnection::Options options =
       make_options_(*topology_->backend(request.target.backend), *request.login);
-  raw->pool_user = AccountOf(*request.login);
+  raw->pool_user = request.login->pool_account;
   raw->state = states_->AtLogin(options.login.collation, {},
                                 (options.login.required & wire::kClientMultiStatements) != 0);
   raw->Open(std::move(options));
@@ -202,13 +203,7 @@ void BackendPool::Keep(BackendLink* link) {
 
 void BackendPool::Retake(BackendLink* link) {
   BackendConnection* connection = Of(link);
-  auto it = backends_.find(link->backend);
-  const routing::Acquired acquired = it->second->policy.Acquire({.session = IdOf(connection->user),
-                                                                 .user = connection->pool_user,
-                                                                 .last = connection->id,
-                                                                 .key = KeyOf(link->state)},
-                                                                At(loop_->NowNs()));
-  (void)acquired;  // its own last connection, as long as it is idle: and a kept one is
+  static_cast<PerBackend*>(connection->pool)->policy.Resume(connection->id);
   connection->use = BackendLink::Use::kLent;
 }
 
@@ -216,14 +211,13 @@ void BackendPool::Release(BackendLink* link, ReleaseHow how) {
   BackendConnection* connection = Of(link);
   connection->user = nullptr;
   connection->owner = nullptr;
-  const bool was_kept = connection->use == BackendLink::Use::kKept;
   switch (how) {
     case ReleaseHow::kClose:
       Discard(connection, /*abort=*/true);
       return;
     case ReleaseHow::kFree:
     case ReleaseHow::kReset:
-      if (was_kept) Retake(link);  // the policy thinks it idle
+      if (connection->use == BackendLink::Use::kKept) Retake(link);  // the policy thinks it idle
       connection->use = BackendLink::Use::kFree;
       connection->dirty = how == ReleaseHow::kReset;
       GiveToPolicy(connection,
@@ -245,7 +239,7 @@ void BackendPool::GiveToPolicy(BackendConnection* connection, routing::Returned 
   }
   const uint64_t now = loop_->NowNs();
   connection->idle_since_ns = now;
-  PerBackend* backend = backends_.find(connection->backend)->second.get();
+  auto* backend = static_cast<PerBackend*>(connection->pool);
   const routing::PoolPolicy::Released released =
       backend->policy.Release(connection->id, how, KeyOf(connection->state), At(now));
   if (released.close) {
@@ -294,7 +288,7 @@ void BackendPool::Forget(LinkUser* user) { CancelAcquire(user); }
 
 void BackendPool::OnConnectionReady(BackendConnection* connection) {
   if (OnKillerReady(connection)) return;
-  PerBackend* backend = backends_.find(connection->backend)->second.get();
+  auto* backend = static_cast<PerBackend*>(connection->pool);
   backend->failed_until_ns = 0;
   metrics_->backend(connection->backend.index).connects[metrics::ConnectResult::kOk].Add();
   backend->policy.Opened(connection->id, routing::Duration::zero(),
@@ -320,7 +314,7 @@ void BackendPool::OnConnectionFailed(BackendConnection* connection, const std::s
     FinishKill(connection);
     return;
   }
-  PerBackend* backend = backends_.find(connection->backend)->second.get();
+  auto* backend = static_cast<PerBackend*>(connection->pool);
   const routing::BackendId id = connection->backend;
   backend->failed_until_ns = loop_->NowNs() + options_.failure_pause_ms * 1'000'000;
   backend->failure = why;
@@ -393,11 +387,11 @@ void BackendPool::Discard(BackendConnection* connection, bool abort) {
   std::shared_ptr<BackendConnection> gone = std::move(it->second);
   connections_.erase(it);
   gone->Close(abort);
-  loop_->Post([gone] {});
-  const routing::PoolConnection id = gone->id;
+  loop_->DisposeLater(std::move(gone));
+  const routing::PoolConnection id = connection->id;
   if (id == 0) return;
   by_id_.erase(id);
-  PerBackend* backend = backends_.find(gone->backend)->second.get();
+  auto* backend = static_cast<PerBackend*>(connection->pool);
   bool wake_others = false;
   const std::optional<routing::Acquired> next =
       backend->policy.Closed(id, At(loop_->NowNs()), &wake_others);

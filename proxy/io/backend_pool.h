@@ -51,6 +51,9 @@ class BackendPool : public BackendConnectionOwner {
     topology_ = std::move(topology);
   }
 
+  // The number of a login's account, the same for all that may share connections.
+  [[nodiscard]] routing::PoolUser AccountOf(const session::SessionLogin& login);
+
   // See session::SessionShell. `user` is told what happens on the connection from now on.
   [[nodiscard]] session::BackendLink* Acquire(const session::LinkRequest& request, LinkUser* user,
                                               std::optional<session::RouterError>* error);
@@ -114,7 +117,6 @@ class BackendPool : public BackendConnectionOwner {
   void OnErrandDone(BackendConnection* connection, bool ok) override;
 
   PerBackend* Find(const routing::Backend& backend);
-  routing::PoolUser AccountOf(const session::SessionLogin& login);
   BackendConnection* ConnectionOf(routing::PoolConnection id);
   // Carries a decision of the policy out. Returns the connection where it can be used at once.
   BackendConnection* CarryOut(PerBackend* backend, const routing::Acquired& acquired,

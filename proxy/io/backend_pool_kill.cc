@@ -27,7 +27,7 @@ void BackendPool::FinishKill(BackendConnection* killer) {
   kills_.erase(it);
   killer->Close(/*abort=*/false);
   std::shared_ptr<BackendConnection> gone = std::move(kill.connection);
-  loop_->Post([gone] {});
+  loop_->DisposeLater(std::move(gone));
   BackendConnection* victim = kill.victim;
   if (victim == nullptr) return;
   --victim->kills_under_way;

@@ -55,9 +55,8 @@ void SessionRunner::StartLogin() {
 
 void SessionRunner::ChangeUser(std::span<const uint8_t> payload, uint8_t sequence) {
   phase_ = Phase::ChangeUser;
-  session::ClientTransport transport{.is_tls = stream_->bottom_filter() != nullptr,
-                                     .is_unix_socket = listener_->is_unix,
-                                     .host = host_};
+  session::ClientTransport transport{
+      .is_tls = is_tls_, .is_unix_socket = listener_->is_unix, .host = host_};
   auth::ExchangeNonces nonces = worker_->MakeNonces();
   nonces.greeting = nonce_;
   handshake_ = std::make_unique<session::ClientHandshake>(
@@ -99,6 +98,7 @@ void SessionRunner::OnLoginAction(Action action) {
       return;
     case Action::kStartTls: {
       Flush();
+      is_tls_ = true;
       std::vector<uint8_t> rest = std::exchange(input_, {});
       if (listener_->tls == nullptr ||
           !stream_->PushFilter(TlsFilter::MakeServer(listener_->tls))) {
@@ -146,6 +146,7 @@ session::SessionLogin SessionRunner::MakeLogin(session::LoginResult& result) con
   }
   login.client_host = host_;
   login.session_pooling = result.record->pooling == auth::PoolingMode::kSession;
+  login.pool_account = worker_->pool()->AccountOf(login);
   login.secret = std::make_shared<const auth::LoginSecret>(std::move(result.secret));
   return login;
 }

@@ -21,6 +21,9 @@ EventLoop::EventLoop() : read_buffer_(new uint8_t[kReadBufferSize]) {
     Die("uv_async_init", status);
   }
   async_.data = this;
+  uv_prepare_init(&loop_, &prepare_);
+  prepare_.data = this;
+  uv_prepare_start(&prepare_, &EventLoop::OnPrepare);
 }
 
 EventLoop::~EventLoop() {
@@ -34,6 +37,8 @@ void EventLoop::Run() {
   thread_ = uv_thread_self();
   running_ = true;
   uv_run(&loop_, UV_RUN_DEFAULT);
+  disposed_.clear();
+  uv_run(&loop_, UV_RUN_DEFAULT);  // what they closed
   if (int status = uv_loop_close(&loop_); status != 0)
     Die("uv_loop_close: a handle is left", status);
 }
@@ -47,6 +52,7 @@ void EventLoop::Stop() {
     dropped.swap(messages_);
   }
   uv_close(reinterpret_cast<uv_handle_t*>(&async_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&prepare_), nullptr);
 }
 
 void EventLoop::Post(std::function<void()> message) {
@@ -62,6 +68,16 @@ bool EventLoop::IsInLoopThread() const {
 }
 
 void EventLoop::OnAsync(uv_async_t* handle) { static_cast<EventLoop*>(handle->data)->RunPosted(); }
+
+void EventLoop::OnPrepare(uv_prepare_t* handle) {
+  auto* loop = static_cast<EventLoop*>(handle->data);
+  loop->now_ns_ = 0;
+  // Dropping one may dispose of another.
+  while (!loop->disposed_.empty()) {
+    const std::vector<std::shared_ptr<void>> gone = std::move(loop->disposed_);
+    loop->disposed_.clear();
+  }
+}
 
 void EventLoop::RunPosted() {
   std::vector<std::function<void()>> messages;

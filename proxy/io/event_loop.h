@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace bulkhead::io {
@@ -41,7 +42,15 @@ class EventLoop {
   void Post(std::function<void()> message);
   [[nodiscard]] bool IsInLoopThread() const;
 
-  [[nodiscard]] uint64_t NowNs() const { return uv_hrtime(); }
+  // The time at which this turn of the loop was first asked for it: one reading of the clock a
+  // turn.
+  [[nodiscard]] uint64_t NowNs() {
+    if (now_ns_ == 0) now_ns_ = uv_hrtime();
+    return now_ns_;
+  }
+  // Drops what it is given when the next turn begins: nothing of this turn is on the stack any
+  // more.
+  void DisposeLater(std::shared_ptr<void> thing) { disposed_.push_back(std::move(thing)); }
   [[nodiscard]] uv_loop_t* uv() { return &loop_; }
   // Lent to whichever stream is reading; its content is gone at the next read of any stream of this
   // loop.
@@ -49,10 +58,14 @@ class EventLoop {
 
  private:
   static void OnAsync(uv_async_t* handle);
+  static void OnPrepare(uv_prepare_t* handle);
   void RunPosted();
 
   uv_loop_t loop_;
   uv_async_t async_;
+  uv_prepare_t prepare_;  // before each wait for events
+  uint64_t now_ns_ = 0;   // 0: not read in this turn
+  std::vector<std::shared_ptr<void>> disposed_;
   std::unique_ptr<uint8_t[]> read_buffer_;
   uv_thread_t thread_{};
   bool running_ = false;

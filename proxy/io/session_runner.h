@@ -106,6 +106,7 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
   bool draining_ = false;
   bool pumping_ = false;
   bool computing_ = false;
+  bool is_tls_ = false;
   std::string host_;
   StreamPtr stream_;
   std::vector<uint8_t> input_;   // not taken by the login or the session yet

@@ -196,7 +196,7 @@ void Worker::Retire(SessionRunner* runner) {
   // Its functions may still be on the stack.
   std::shared_ptr<SessionRunner> gone = std::move(it->second);
   runners_.erase(it);
-  loop_.Post([gone] {});
+  loop_.DisposeLater(std::move(gone));
   if (shutdown_deadline_ns_ != 0) ContinueShutdown();
 }
 

@@ -57,6 +57,8 @@ struct SessionLogin {
   std::string client_host;
   std::shared_ptr<const auth::LoginSecret> secret;  // for logging on to backends
   bool session_pooling = false;
+  // The pool's number for this user's account with these capabilities.
+  uint32_t pool_account = 0;
 };
 
 // Diagnostics fetched from a connection before another session got it.
