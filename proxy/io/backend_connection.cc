@@ -104,25 +104,25 @@ void BackendConnection::OnBytes(std::span<uint8_t> bytes) {
 
 void BackendConnection::OnLoginBytes(std::span<uint8_t> bytes) {
   input_.insert(input_.end(), bytes.begin(), bytes.end());
-  size_t used = 0;
   while (phase_ == Phase::LoggingIn) {
     wire::PacketExtent extent;
-    const std::span<const uint8_t> rest = std::span<const uint8_t>(input_).subspan(used);
-    switch (wire::FindPacket(rest, kMaxLoginPacket, &extent)) {
+    switch (wire::FindPacket(input_, kMaxLoginPacket, &extent)) {
       case wire::FindResult::kPacket:
         break;
       case wire::FindResult::kNeedMore:
-        input_.erase(input_.begin(), input_.begin() + static_cast<ptrdiff_t>(used));
         return;
       case wire::FindResult::kTooLarge:
       case wire::FindResult::kBadSequence:
         Fail("the server sent something that is no MySQL login");
         return;
     }
+    const auto end = input_.begin() + static_cast<ptrdiff_t>(extent.wire_size);
+    const std::vector<uint8_t> packet(input_.begin(), end);
+    input_.erase(input_.begin(), end);
     std::vector<uint8_t> output;
     const Action action = handshake_->OnPacket(
-        rest.subspan(wire::kFrameHeaderSize, extent.payload_size), extent.first_sequence, &output);
-    used += extent.wire_size;
+        std::span<const uint8_t>(packet).subspan(wire::kFrameHeaderSize, extent.payload_size),
+        extent.first_sequence, &output);
     if (!OnLoginAction(action, output)) return;
   }
 }
@@ -134,7 +134,6 @@ bool BackendConnection::OnLoginAction(Action action, std::span<const uint8_t> ou
     case Action::kNeedMore:
       return true;
     case Action::kStartTls: {
-      input_.clear();
       if (options_.tls == nullptr) {
         Fail("TLS is wanted, and there is no TLS context");
         return false;
