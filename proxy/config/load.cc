@@ -49,7 +49,8 @@ std::optional<Environment::File> ReadRealFile(const std::string& path, std::stri
   return out;
 }
 
-// Tabs as indentation and the like: yaml-cpp's own words, with its line.
+// Tabs as indentation and the like: yaml-cpp's own words, with its line, but not what it quotes
+// behind a colon: a verifier without its quotes is an alias, and the message holds it.
 LoadResult SyntaxError(const std::string& file, const YAML::Exception& error) {
   LoadResult result;
   ConfigError out;
@@ -58,7 +59,11 @@ LoadResult SyntaxError(const std::string& file, const YAML::Exception& error) {
     out.line = error.mark.line + 1;
     out.column = error.mark.column + 1;
   }
-  out.message = absl::StrCat("is not valid YAML: ", error.msg);
+  const size_t colon = error.msg.find(':');
+  out.message = absl::StrCat("is not valid YAML: ", error.msg.substr(0, colon));
+  if (error.msg.find("anchor") != std::string::npos) {
+    out.message += "; a value that begins with * or & needs quotes";
+  }
   result.errors.push_back(std::move(out));
   return result;
 }
@@ -132,7 +137,8 @@ LoadResult LoadString(std::string_view text, const std::string& file,
     } else if (documents.size() > 1) {
       report.Error(documents[1].Mark(), "", "holds more than one YAML document");
     } else {
-      ReadAll(Section(report, documents[0], "", ""), options.get());
+      const Section root(report, documents[0], "", "");
+      if (root.exists()) ReadAll(root, options.get());
     }
   } catch (const YAML::Exception& error) {
     return SyntaxError(file, error);

@@ -259,7 +259,7 @@ std::vector<std::string_view> KeysBelow(std::string_view section) {
 std::string_view NearestKey(std::string_view key, std::span<const std::string_view> known) {
   if (key.size() > 64) return {};
   std::string_view nearest;
-  size_t best = std::max<size_t>(1, key.size() / 3) + 1;
+  size_t best = key.size() <= 2 ? 2 : std::max<size_t>(2, key.size() / 3) + 1;
   for (const std::string_view candidate : known) {
     const size_t distance = EditDistance(key, candidate);
     if (distance < best) {

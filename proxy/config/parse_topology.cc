@@ -173,7 +173,12 @@ void ReadTopology(const Section& root, Options* out) {
     out->topology = *std::move(built);
     return;
   }
-  section.Error(section.Has("slots") ? "slots" : "", std::string(built.status().message()));
+  if (section.Has("slots")) {
+    section.Error("slots", std::string(built.status().message()));
+  } else {
+    root.Map("tenancy", /*again=*/true)
+        .Error("unassigned", "slots needs topology.shards to spread them over");
+  }
   out->topology = routing::TopologyBuilder().Build().value();
 }
 

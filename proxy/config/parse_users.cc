@@ -238,7 +238,8 @@ void CheckUsers(const Section& root, const Options& options) {
                                          Quoted(split.tenant), "; give the user's part only"));
     }
     for (const std::string& tenant : user.tenants) {
-      if (!options.topology->FindTenant(tenant).found() &&
+      if (routing::TenantNameProblem(tenant).empty() &&
+          !options.topology->FindTenant(tenant).found() &&
           options.topology->directory().size() > 0) {
         section.Warning("tenants",
                         absl::StrCat("tenant ", Quoted(tenant), " is not in the file's topology"));

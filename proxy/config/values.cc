@@ -105,7 +105,8 @@ std::optional<Verifier> ParseVerifier(std::string_view text) {
   if (text.size() == 41 && text.front() == '*' && AllHex(text.substr(1))) {
     return Verifier{VerifierKind::kNative, std::string(text)};
   }
-  if (text.starts_with("0x") && text.size() % 2 == 0 && AllHex(text.substr(2))) {
+  if (text.starts_with("0x") && AllHex(text.substr(2))) {
+    if (text.size() % 2 != 0) return std::nullopt;
     std::string bytes;
     for (size_t i = 2; i < text.size(); i += 2) {
       bytes += static_cast<char>(HexValue(text[i]) << 4 | HexValue(text[i + 1]));

@@ -14,7 +14,14 @@ namespace {
 
 using routing::Abs;
 
-std::string KindOf(const YAML::Node& node) {
+// Where a misplaced value may be a password.
+bool HoldsSecrets(std::string_view pattern) {
+  return pattern.starts_with("users") || pattern.starts_with("admin_users") ||
+         pattern.starts_with("probe") || pattern.starts_with("control");
+}
+
+std::string KindOf(const YAML::Node& node, std::string_view pattern) {
+  if (node.IsScalar() && HoldsSecrets(pattern)) return "a single value";
   switch (node.Type()) {
     case YAML::NodeType::Undefined:
     case YAML::NodeType::Null:
@@ -112,7 +119,7 @@ Section::Section(Report& report, const YAML::Node& node, std::string path, std::
     if (again) return;
     report_.Error(mark_, path_,
                   absl::StrCat("needs a map with the keys ", Joined(KeysBelow(pattern_)), "; not ",
-                               KindOf(node)));
+                               KindOf(node, pattern_)));
     return;
   }
   exists_ = true;
@@ -127,12 +134,23 @@ void Section::ReadEntry(const YAML::Node& key_node, const YAML::Node& value, boo
   const std::string& key = key_node.Scalar();
   const std::vector<std::string_view> known = KeysBelow(pattern_);
   if (std::find(known.begin(), known.end(), key) == known.end()) {
-    const std::string_view nearest = NearestKey(key, known);
-    std::string shown = Quoted(key);
-    return error(path_,
-                 nearest.empty()
-                     ? absl::StrCat("unknown key ", shown, "; known here: ", Joined(known))
-                     : absl::StrCat("unknown key ", shown, "; did you mean '", Abs(nearest), "'?"));
+    // "password:secret", with no space behind the colon, is one word: show what can be a key's name
+    // only.
+    const auto end = std::find_if_not(key.begin(), key.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
+    });
+    const std::string word(key.begin(), end);
+    const bool cut = word.size() < key.size();
+    const std::string_view nearest = NearestKey(word, known);
+    std::string message = absl::StrCat("unknown key ", Quoted(cut ? word + "..." : word));
+    if (cut && nearest == word) {
+      absl::StrAppend(&message, "; is a space missing after '", word, ":'?");
+    } else if (!nearest.empty()) {
+      absl::StrAppend(&message, "; did you mean '", Abs(nearest), "'?");
+    } else {
+      absl::StrAppend(&message, "; known here: ", Joined(known));
+    }
+    return error(path_, std::move(message));
   }
   if (Has(key)) return error(PathOf(key), "is given twice");
   if (value.IsNull()) return error(PathOf(key), "has no value; leave the key out instead");
@@ -175,7 +193,8 @@ bool Section::Raw(std::string_view key, std::string* out) const {
   }
   const YAML::Node node = Node(key);
   if (!node.IsScalar()) {
-    Error(key, absl::StrCat("needs a single value (", Abs(option->type), "), not ", KindOf(node)));
+    Error(key, absl::StrCat("needs a single value (", Abs(option->type), "), not ",
+                            KindOf(node, pattern_)));
     return false;
   }
   if (node.Scalar().find('\0') != std::string::npos) {
@@ -294,7 +313,7 @@ void Section::EachMap(std::string_view key,
   if (!Has(key)) return;
   const YAML::Node list = Node(key);
   if (!list.IsSequence()) {
-    Error(key, "needs a list, not " + KindOf(list));
+    Error(key, "needs a list, not " + KindOf(list, Below(pattern_, key)));
     return;
   }
   size_t index = 0;
@@ -304,7 +323,7 @@ void Section::EachMap(std::string_view key,
       report_.Error(
           node.Mark(), path,
           absl::StrCat("needs a map with the keys ", Joined(KeysBelow(Below(pattern_, key) + "[]")),
-                       "; not ", KindOf(node)));
+                       "; not ", KindOf(node, Below(pattern_, key))));
       continue;
     }
     visit(Section(report_, node, path, Below(pattern_, key) + "[]"));
@@ -321,14 +340,14 @@ void Section::EachText(std::string_view key,
     return;
   }
   if (!list.IsSequence()) {
-    Error(key, "needs a list, not " + KindOf(list));
+    Error(key, "needs a list, not " + KindOf(list, Below(pattern_, key)));
     return;
   }
   size_t index = 0;
   for (const YAML::Node& node : list) {
     const std::string path = absl::StrCat(PathOf(key), "[", index++, "]");
     if (!node.IsScalar()) {
-      report_.Error(node.Mark(), path, "needs a single value, not " + KindOf(node));
+      report_.Error(node.Mark(), path, "needs a single value, not " + KindOf(node, pattern_));
       continue;
     }
     visit(node.Scalar(), node.Mark(), path);
