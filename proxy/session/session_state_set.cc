@@ -16,6 +16,9 @@ using sql::Assignment;
 using Target = Assignment::Target;
 using Value = Assignment::Value;
 
+// The only one of its kind that says nothing of how literals are read.
+constexpr std::string_view kCharacterSetResults = "character_set_results";
+
 constexpr std::string_view kNoLiteral = "set from an expression, not from a literal";
 constexpr std::string_view kOddValue = "its value can't be written the same way for every server";
 constexpr std::string_view kOddName = "its name can't be written the same way for every server";
@@ -265,7 +268,7 @@ void SetReader::TakeCharsetVariable(const std::string& name, const Assignment& a
   const std::string* old = FindEntry(single, name);
   const bool changes = old == nullptr || *old != *text;
   SetEntry(&single, name, std::move(*text));
-  if (changes && name != "character_set_results") CharsetHasChanged();
+  if (changes && name != kCharacterSetResults) CharsetHasChanged();
 }
 
 void SetReader::TakeLastInsertId(const Assignment& assignment) {
@@ -296,9 +299,9 @@ void SetReader::TakeNames(const Assignment& assignment) {
     AddPin(Pin::kSessionVariable, kOddValue);
     return;
   }
-  if (charset == next_.charset) return;
-  next_.charset = std::move(charset);
-  CharsetHasChanged();
+  CharacterSet before = std::exchange(next_.charset, std::move(charset));
+  EraseEntry(&before.single, kCharacterSetResults);
+  if (next_.charset != before) CharsetHasChanged();
 }
 
 // A string that was set before keeps its character set and collation in the server; set again
