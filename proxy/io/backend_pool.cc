@@ -75,9 +75,10 @@ routing::PoolUser BackendPool::AccountOf(const session::SessionLogin& login) {
       .first->second;
 }
 
-BackendConnection* BackendPool::ConnectionOf(routing::PoolConnection id) {
-  auto it = by_id_.find(id);
-  return it == by_id_.end() ? nullptr : it->second;
+BackendConnection* BackendPool::ConnectionOf(const PerBackend& backend,
+                                             routing::PoolConnection id) {
+  auto it = backend.by_id.find(id);
+  return it == backend.by_id.end() ? nullptr : it->second;
 }
 
 BackendLink* BackendPool::Acquire(const session::LinkRequest& request, LinkUser* user,
@@ -113,7 +114,7 @@ BackendLink* BackendPool::Acquire(const session::LinkRequest& request, LinkUser*
 BackendConnection* BackendPool::CarryOut(PerBackend* backend, const routing::Acquired& acquired,
                                          const session::LinkRequest& request, LinkUser* user,
                                          std::optional<session::RouterError>* error) {
-  BackendConnection* connection = ConnectionOf(acquired.connection);
+  BackendConnection* connection = ConnectionOf(*backend, acquired.connection);
   switch (acquired.action) {
     case AcquireAction::kUse:
     case AcquireAction::kRestore:
@@ -135,9 +136,9 @@ BackendConnection* BackendPool::CarryOut(PerBackend* backend, const routing::Acq
       break;
     case AcquireAction::kOpen:
       if (acquired.evict != 0) {
-        BackendConnection* evicted = ConnectionOf(acquired.evict);
+        BackendConnection* evicted = ConnectionOf(*backend, acquired.evict);
         TakeFromOwner(evicted, {});
-        by_id_.erase(acquired.evict);
+        backend->by_id.erase(acquired.evict);
         evicted->id = 0;  // its budget was handed over
         Discard(evicted);
       }
@@ -172,7 +173,7 @@ bool BackendPool::OpenConnection(PerBackend* backend, routing::PoolConnection id
   connection->next_user = user;
   BackendConnection* raw = connection.get();
   connections_[raw] = std::move(connection);
-  by_id_[id] = raw;
+  backend->by_id[id] = raw;
   BackendConnection::Options options =
       make_options_(*topology_->backend(request.target.backend), *request.login);
   raw->pool_user = request.login->pool_account;
@@ -390,8 +391,8 @@ void BackendPool::Discard(BackendConnection* connection, bool abort) {
   loop_->DisposeLater(std::move(gone));
   const routing::PoolConnection id = connection->id;
   if (id == 0) return;
-  by_id_.erase(id);
   auto* backend = static_cast<PerBackend*>(connection->pool);
+  backend->by_id.erase(id);
   bool wake_others = false;
   const std::optional<routing::Acquired> next =
       backend->policy.Closed(id, At(loop_->NowNs()), &wake_others);
@@ -515,7 +516,7 @@ void BackendPool::Tick(uint64_t now_ns) {
   }
   for (auto& [id, backend] : backends_) {
     for (routing::PoolConnection expired : backend->policy.Expire(At(now_ns))) {
-      BackendConnection* connection = ConnectionOf(expired);
+      BackendConnection* connection = ConnectionOf(*backend, expired);
       if (connection == nullptr) continue;
       TakeFromOwner(connection, {});
       Discard(connection);

@@ -88,6 +88,8 @@ class BackendPool : public BackendConnectionOwner {
     uint64_t failed_until_ns = 0;
     std::string failure;
     uint32_t waiting = 0;
+    // The policy counts its connections from 1: an id means something within one backend only.
+    absl::flat_hash_map<routing::PoolConnection, BackendConnection*> by_id;
   };
   struct Waiting {
     PerBackend* backend;
@@ -117,7 +119,7 @@ class BackendPool : public BackendConnectionOwner {
   void OnErrandDone(BackendConnection* connection, bool ok) override;
 
   PerBackend* Find(const routing::Backend& backend);
-  BackendConnection* ConnectionOf(routing::PoolConnection id);
+  static BackendConnection* ConnectionOf(const PerBackend& backend, routing::PoolConnection id);
   // Carries a decision of the policy out. Returns the connection where it can be used at once.
   BackendConnection* CarryOut(PerBackend* backend, const routing::Acquired& acquired,
                               const session::LinkRequest& request, LinkUser* user,
@@ -152,7 +154,6 @@ class BackendPool : public BackendConnectionOwner {
   absl::flat_hash_map<routing::BackendId, std::unique_ptr<PerBackend>> backends_;
   absl::flat_hash_map<AccountKey, routing::PoolUser> accounts_;
   absl::flat_hash_map<BackendConnection*, std::unique_ptr<BackendConnection>> connections_;
-  absl::flat_hash_map<routing::PoolConnection, BackendConnection*> by_id_;
   absl::flat_hash_map<LinkUser*, Waiting> waiting_;
   // KILLs under way, each on a connection of its own.
   absl::flat_hash_map<BackendConnection*, Kill> kills_;
