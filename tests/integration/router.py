@@ -56,6 +56,8 @@ def configuration(
     }
     if tls:
         config['tls'] = {'clients': tls_settings()}
+    if os.environ.get('BULKHEAD_BACKEND_TLS'):
+        config.setdefault('tls', {})['backends'] = {'mode': os.environ['BULKHEAD_BACKEND_TLS']}
     for key, value in changes.items():
         if isinstance(value, dict) and isinstance(config.get(key), dict):
             config[key] = {**config[key], **value}
