@@ -48,14 +48,14 @@ Element Subtract(const Element& a, const Element& b) {
 }
 
 Element Multiply(const Element& a, const Element& b) {
-  std::array<Wide, 5> sum{};
-  for (size_t i = 0; i < 5; ++i) {
-    for (size_t j = 0; j < 5; ++j) {
-      // 2^255 is 19 modulo p.
-      const uint64_t factor = i + j < 5 ? b[j] : 19 * b[j];
-      sum[(i + j) % 5] += Wide{a[i]} * factor;
-    }
-  }
+  // 2^255 is 19 modulo p. Written out: as a loop it takes more than twice as long.
+  const uint64_t b1 = 19 * b[1], b2 = 19 * b[2], b3 = 19 * b[3], b4 = 19 * b[4];
+  const auto row = [&a](uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3, uint64_t x4) {
+    return Wide{a[0]} * x0 + Wide{a[1]} * x1 + Wide{a[2]} * x2 + Wide{a[3]} * x3 + Wide{a[4]} * x4;
+  };
+  Wide sum[5] = {row(b[0], b4, b3, b2, b1), row(b[1], b[0], b4, b3, b2),
+                 row(b[2], b[1], b[0], b4, b3), row(b[3], b[2], b[1], b[0], b4),
+                 row(b[4], b[3], b[2], b[1], b[0])};
   Wide carry = 0;
   for (Wide& limb : sum) {
     limb += carry;
