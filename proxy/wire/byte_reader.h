@@ -8,6 +8,7 @@
 #ifndef BULKHEAD_PROXY_WIRE_BYTE_READER_H_
 #define BULKHEAD_PROXY_WIRE_BYTE_READER_H_
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -46,7 +47,9 @@ class ByteReader {
   // int<lenenc>. The NULL marker 0xFB and the undefined 0xFF are failures here.
   uint64_t ReadLenencInt() {
     const uint8_t first = ReadU8();
-    if (first < 0xFB) return first;
+    if (first < 0xFB) [[likely]] {
+      return first;
+    }
     switch (first) {
       case 0xFC:
         return ReadFixedInt<2>();
@@ -123,9 +126,12 @@ class ByteReader {
       Fail();
       return 0;
     }
+    const uint8_t* const at = bytes_.data() + offset_;
     uint64_t value = 0;
-    for (size_t i = 0; i < N; ++i) {
-      value |= static_cast<uint64_t>(bytes_[offset_ + i]) << (8 * i);
+    if constexpr (std::endian::native == std::endian::little) {
+      std::memcpy(&value, at, N);
+    } else {
+      for (size_t i = 0; i < N; ++i) value |= static_cast<uint64_t>(at[i]) << (8 * i);
     }
     offset_ += N;
     return value;

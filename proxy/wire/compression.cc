@@ -15,9 +15,9 @@ namespace {
 
 // Plain bytes per compressed packet: large enough that headers cost nothing, small enough that the
 // receiver, who inflates a packet as a whole, needs little.
-constexpr size_t kPlainPerPacket = 256 * 1024;
+constexpr size_t kPlainPerPacket = size_t{256} * 1024;
 // How much output is made room for at a time.
-constexpr size_t kOutputStep = 16 * 1024;
+constexpr size_t kOutputStep = size_t{16} * 1024;
 // What a zstd frame begins with. libzstd may also take formats of before 1.0 by theirs, which
 // nobody sends and nobody tests any more.
 constexpr uint8_t kZstdMagic[] = {0x28, 0xB5, 0x2F, 0xFD};

@@ -44,41 +44,15 @@ std::span<const uint8_t> PacketPayload(std::span<const uint8_t> buffer, const Pa
   return *scratch;
 }
 
-bool FrameWalker::Next(std::span<const uint8_t>* input, Piece* piece) {
-  *piece = Piece{};
-  if (!in_frame_) {
-    if (header_bytes_ == 0 && input->size() >= kFrameHeaderSize) {
-      header_ = LoadFrameHeader(input->data());
-      *input = input->subspan(kFrameHeaderSize);
-    } else {
-      const size_t missing = kFrameHeaderSize - header_bytes_;
-      const size_t take = std::min(missing, input->size());
-      if (take != 0) std::memcpy(partial_header_ + header_bytes_, input->data(), take);
-      header_bytes_ = static_cast<uint8_t>(header_bytes_ + take);
-      *input = input->subspan(take);
-      if (take < missing) return false;
-      header_bytes_ = 0;
-      header_ = LoadFrameHeader(partial_header_);
-    }
-    in_frame_ = true;
-    offset_ = 0;
-    piece->starts_frame = true;
-    piece->starts_packet = !continued_;
-    continued_ = header_.continues();
-  } else if (input->empty()) {
-    return false;
-  }
-  const size_t take = std::min<size_t>(header_.payload_size - offset_, input->size());
-  piece->header = header_;
-  piece->offset = offset_;
-  piece->bytes = input->first(take);
+bool FrameWalker::GatherHeader(std::span<const uint8_t>* input) {
+  const size_t missing = kFrameHeaderSize - header_bytes_;
+  const size_t take = std::min(missing, input->size());
+  if (take != 0) std::memcpy(partial_header_ + header_bytes_, input->data(), take);
+  header_bytes_ = static_cast<uint8_t>(header_bytes_ + take);
   *input = input->subspan(take);
-  offset_ += static_cast<uint32_t>(take);
-  if (offset_ == header_.payload_size) {
-    in_frame_ = false;
-    piece->ends_frame = true;
-    piece->ends_packet = !continued_;
-  }
+  if (take < missing) return false;
+  header_bytes_ = 0;
+  header_ = LoadFrameHeader(partial_header_);
   return true;
 }
 

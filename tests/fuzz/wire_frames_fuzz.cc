@@ -56,6 +56,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   FUZZ_EXPECT(whole.packets == pieces.packets);
   FUZZ_EXPECT(whole.at_packet_start == pieces.at_packet_start);
 
+  const RowRun run = SkipRows(stream);
+  FUZZ_EXPECT(run.bytes <= stream.size());
+  const Walked rows = Walk(stream.first(run.bytes), run.bytes + 1);
+  FUZZ_EXPECT(rows.packets == run.frames && rows.at_packet_start);
+  FUZZ_EXPECT(run.frames == 0 || rows.sequences.back() == run.last_sequence);
+
   PacketExtent extent;
   const FindResult result = FindPacket(stream, limit, &extent);
   if (result != FindResult::kPacket) return 0;

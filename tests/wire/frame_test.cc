@@ -165,6 +165,33 @@ TEST(FrameWalkerTest, HeaderAloneIsAPieceAlready) {
   EXPECT_FALSE(walker.AtPacketStart());
 }
 
+TEST(SkipRowsTest, StopsWhereSomethingElseMayBe) {
+  const ByteBuffer rows = Hex("02000003 0131 01000004 fb 03000005 026869");
+
+  struct Case {
+    std::string_view after;
+    std::string_view why;
+  };
+  for (const Case& c :
+       {Case{"", "the end"}, Case{"050000", "half a header"}, Case{"02000006 01", "half a frame"},
+        Case{"05000006 fe00000200", "EOF"}, Case{"03000006 ff1504", "ERR"},
+        Case{"00000006", "an empty frame"}, Case{"00000006 0100000701", "an empty frame and more"},
+        Case{"02000006", "a header"}}) {
+    ByteBuffer stream = rows;
+    const ByteBuffer after = Hex(c.after);
+    stream.insert(stream.end(), after.begin(), after.end());
+    const RowRun run = SkipRows(stream);
+    EXPECT_EQ(run.bytes, rows.size()) << c.why;
+    EXPECT_EQ(run.frames, 3u) << c.why;
+    EXPECT_EQ(run.last_sequence, 5) << c.why;
+  }
+  EXPECT_EQ(SkipRows({}).bytes, 0u);
+  ByteBuffer full;
+  PacketWriter writer(&full, 1);
+  writer.Write(ByteBuffer(kMaxFramePayload + 3, 1));
+  EXPECT_EQ(SkipRows(full).frames, 0u);
+}
+
 TEST(PacketWriterTest, CountsSequences) {
   ByteBuffer out;
   PacketWriter writer(&out, 254);
