@@ -116,7 +116,7 @@ bool Analyzer::AtWord(std::string_view lower_case) const {
 }
 
 void Analyzer::AddSchema(const Token& name) {
-  std::string schema = UnquoteName(name.text);
+  std::string schema = Unquoted(name.text);
   if (std::find(info_.schemas.begin(), info_.schemas.end(), schema) != info_.schemas.end()) return;
   if (info_.schemas.size() == kMaxSchemas) {
     info_.schemas_overflow = true;
@@ -125,20 +125,37 @@ void Analyzer::AddSchema(const Token& name) {
   }
 }
 
-std::string UnquoteName(std::string_view name) {
-  if (name.size() < 2 || (name.front() != '`' && name.front() != '"')) return std::string(name);
+std::string UnquoteName(std::string_view name, CharsetLexing charset) {
+  const bool quoted = name.size() >= 2 && (name.front() == '`' || name.front() == '"');
+  if (!quoted) return std::string(name);
+  const char quote = name.front();
+  const std::string_view body = name.substr(0, name.size() - 1);
   std::string plain;
-  plain.reserve(name.size() - 2);
-  for (size_t i = 1; i + 1 < name.size(); ++i) {
-    plain.push_back(name[i]);
-    if (name[i] == name.front()) ++i;
+  plain.reserve(body.size());
+  for (size_t at = 1; at < body.size();) {
+    const size_t length = CharacterLength(charset, body, at);
+    plain.append(body.substr(at, length));
+    at += length == 1 && body[at] == quote ? 2 : length;
   }
   return plain;
 }
 
-std::string LowerName(std::string_view name) {
-  std::string lower = UnquoteName(name);
-  absl::AsciiStrToLower(&lower);
+// Trail bytes that look like letters stay.
+void LowerAscii(CharsetLexing charset, std::string* name) {
+  for (size_t at = 0; at < name->size();) {
+    const size_t length = CharacterLength(charset, *name, at);
+    if (length == 1) (*name)[at] = absl::ascii_tolower((*name)[at]);
+    at += length;
+  }
+}
+
+std::string Analyzer::Unquoted(std::string_view name) const {
+  return UnquoteName(name, lexer_.charset());
+}
+
+std::string Analyzer::Lowered(std::string_view name) const {
+  std::string lower = Unquoted(name);
+  LowerAscii(lexer_.charset(), &lower);
   return lower;
 }
 

@@ -39,6 +39,8 @@ class Analyzer {
   [[nodiscard]] bool AtWord(std::string_view lower_case) const;
   void Flag(uint32_t flags) { info_.flags |= flags; }
   void AddSchema(const Token& name);
+  [[nodiscard]] std::string Unquoted(std::string_view name) const;
+  [[nodiscard]] std::string Lowered(std::string_view name) const;
 
   // statement_kind.cc
   struct VerbParser {
@@ -120,6 +122,7 @@ class Analyzer {
   void ScanTableName(TablePosition position);
   void ScanWord();
   void ScanName();
+  void FinishName(const Token& first, const Token& before);
   void ScanSymbol();
   void ScanUserVariable();
   void ScanSystemVariable();
@@ -161,8 +164,8 @@ class Analyzer {
 };
 
 // `name` without its quotes, doubled quotes halved.
-[[nodiscard]] std::string UnquoteName(std::string_view name);
-[[nodiscard]] std::string LowerName(std::string_view name);
+[[nodiscard]] std::string UnquoteName(std::string_view name, CharsetLexing charset);
+void LowerAscii(CharsetLexing charset, std::string* name);
 [[nodiscard]] bool EqualsLower(std::string_view text, std::string_view lower_case);
 
 }  // namespace bulkhead::sql

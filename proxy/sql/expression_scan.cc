@@ -136,6 +136,10 @@ void Analyzer::ScanWord() {
     return;
   }
   Advance();
+  if (cur_.Is('.') && !IsStructural(word.word->keyword)) {  // a name after all: data . t
+    FinishName(word, before);
+    return;
+  }
   OnKeyword(*word.word, before);
   if (cur_.Is('(')) OnCall(word, before);
 }
@@ -144,6 +148,11 @@ void Analyzer::ScanName() {
   const Token first = cur_;
   const Token before = prev_;
   Advance();
+  FinishName(first, before);
+}
+
+// Behind the first part of a name.
+void Analyzer::FinishName(const Token& first, const Token& before) {
   const int parts = ReadQualifiers(true);
   if (cur_.Is('(')) OnCall(parts == 1 ? first : Token(), before);
   if (parts > 2 || (parts == 2 && (every_qualifier_is_schema_ || cur_.Is('(')))) AddSchema(first);
@@ -339,6 +348,7 @@ void Analyzer::OnKeyword(const Word& word, const Token& before) {
       cte_depth_ = depth_;
       return;
     case Role::kSelect:
+      if (info_.kind == StatementKind::kAdmin) return;  // GRANT SELECT ON d.t
       names_are_not_calls_ = false;
       every_qualifier_is_schema_ = false;
       EndTables();

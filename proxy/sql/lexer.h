@@ -64,6 +64,7 @@ class Lexer {
 
   void Next(Token* token);
 
+  [[nodiscard]] CharsetLexing charset() const { return charset_; }
   [[nodiscard]] bool broken() const { return broken_; }
   [[nodiscard]] bool ambiguous() const { return ambiguous_; }
   [[nodiscard]] bool saw_hint_comment() const { return saw_hint_comment_; }

@@ -1,6 +1,4 @@
 // String literals as values.
-#include <absl/strings/ascii.h>
-
 #include <array>
 
 #include "proxy/sql/analyzer.h"

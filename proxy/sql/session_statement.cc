@@ -104,7 +104,7 @@ void Analyzer::ParseUse() {
     return;
   }
   info_.kind = StatementKind::kUse;
-  info_.schema_name = UnquoteName(name.text);
+  info_.schema_name = Unquoted(name.text);
   AddSchema(name);
 }
 
@@ -144,7 +144,7 @@ void Analyzer::ParsePrepare() {
   Flag(kUnknownFunction | kReferencesTable);
   Advance();
   if (!cur_.IsName()) return;
-  info_.text_prepare_name = LowerName(cur_.text);
+  info_.text_prepare_name = Lowered(cur_.text);
   Advance();
   if (cur_.Is(Keyword::kFrom)) Advance();  // a text follows, not a table
 }
@@ -157,7 +157,7 @@ void Analyzer::ParseExecute() {
   Advance();
   if (Accept(Keyword::kImmediate)) return;
   if (cur_.IsName()) {
-    info_.text_prepare_name = LowerName(cur_.text);
+    info_.text_prepare_name = Lowered(cur_.text);
     Advance();
   }
 }
@@ -170,7 +170,7 @@ void Analyzer::ParseDeallocate() {
     ParseOther();
     return;
   }
-  info_.text_prepare_name = LowerName(cur_.text);
+  info_.text_prepare_name = Lowered(cur_.text);
   Advance();
 }
 

@@ -1,8 +1,6 @@
 // SET in all its forms. Source: sql/sql_yacc.yy of both servers, MySQL manual "SET syntax for
 // variable assignment" and "SET TRANSACTION statement", MariaDB knowledge base "SET STATEMENT";
 // which names a scope word holds for was tried on MariaDB 10.11.
-#include <absl/strings/ascii.h>
-
 #include <array>
 #include <utility>
 
@@ -109,9 +107,9 @@ bool Analyzer::ParseUserVariableItem() {
   std::string_view name = cur_.text.substr(1);
   if (!name.empty() && (name.front() == '\'' || (name.front() == '"' && !mode_.ansi_quotes))) {
     if (!DecodeStringLiteral(name, mode_, &assignment.name)) return false;
-    absl::AsciiStrToLower(&assignment.name);
+    LowerAscii(lexer_.charset(), &assignment.name);
   } else {
-    assignment.name = LowerName(name);
+    assignment.name = Lowered(name);
   }
   Advance();
   return ParseAssigned(std::move(assignment));
@@ -124,7 +122,7 @@ bool Analyzer::ParseSystemVariableItem() {
   const Token first = cur_;
   Advance();
   if (!cur_.Is('.')) {
-    const bool one_shot = IsTransactionTrait(LowerName(first.text));
+    const bool one_shot = IsTransactionTrait(Lowered(first.text));
     return ParseVariableItem(
         one_shot ? Assignment::Target::kNextTransaction : Assignment::Target::kSession, first);
   }
@@ -147,11 +145,11 @@ bool Analyzer::ParseSystemVariableItem() {
 bool Analyzer::ParseVariableItem(Assignment::Target scope, const Token& name) {
   Assignment assignment;
   assignment.target = scope;
-  assignment.name = LowerName(name.text);
+  assignment.name = Lowered(name.text);
   if (Accept('.')) {
     if (!cur_.IsName()) return false;
     assignment.name += '.';
-    assignment.name += LowerName(cur_.text);
+    assignment.name += Lowered(cur_.text);
     Advance();
   }
   // SET autocommit=1 commits.
