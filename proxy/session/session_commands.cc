@@ -186,9 +186,9 @@ void Session::ForgetState() {
   tenant_ = TenantBinding(login_.schema);
   // Checked at login; a topology that has changed since says so with the first statement.
   (void)tenant_.CheckLogin(*context_, login_);
-  state_vector_ =
-      context_->states->AtLogin(login_.collation, tenant_.PhysicalSchema(*context_),
-                                (login_.capabilities & wire::kClientMultiStatements) != 0);
+  state_vector_ = context_->states->AtLogin(
+      login_.collation, tenant_.PhysicalSchema(*context_),
+      (login_.capabilities & wire::kClientMultiStatements) != 0, login_.capabilities);
 }
 
 }  // namespace bulkhead::session

@@ -21,8 +21,7 @@ std::string_view AsText(std::span<const uint8_t> bytes) {
 
 const sql::LexerMode& Session::lexer_mode() {
   if (lexer_mode_of_ != state_vector_.get()) {
-    lexer_mode_ = LexerModeOf(*state_vector_, login_.capabilities, context_->server_family,
-                              context_->server_version);
+    lexer_mode_ = LexerModeOf(*state_vector_, context_->server_family, context_->server_version);
     lexer_mode_of_ = state_vector_.get();
   }
   return lexer_mode_;

@@ -15,6 +15,9 @@ namespace {
 
 constexpr std::string_view kSqlMode = "sql_mode";
 constexpr std::string_view kWaitTimeout = "wait_timeout";
+// What the two capabilities do at login, as texts.
+constexpr std::string_view kIgnoreSpaceMode = "CONCAT(@@global.sql_mode,',IGNORE_SPACE')";
+constexpr std::string_view kInteractiveTimeout = "@@global.interactive_timeout";
 constexpr std::string_view kCharacterSetClient = "character_set_client";
 
 // Bits of a numeric sql_mode (sql/sql_class.h of MariaDB, sql/system_variables.h of MySQL).
@@ -125,11 +128,17 @@ std::string NamesText(const CharacterSet& charset, ServerFamily family, uint32_t
 // --- StateInterner
 
 StateVectorPtr StateInterner::AtLogin(uint32_t collation_id, std::string_view schema,
-                                      bool multi_statements) {
+                                      bool multi_statements, wire::Capabilities capabilities) {
   StateVector vector;
   vector.schema = schema;
   vector.charset = CharacterSetOfLogin(collation_id);
   vector.multi_statements = multi_statements;
+  if ((capabilities & wire::kClientIgnoreSpace) != 0) {
+    SetEntry(&vector.variables, kSqlMode, std::string(kIgnoreSpaceMode));
+  }
+  if ((capabilities & wire::kClientInteractive) != 0) {
+    SetEntry(&vector.variables, kWaitTimeout, std::string(kInteractiveTimeout));
+  }
   return Intern(std::move(vector));
 }
 
@@ -239,21 +248,19 @@ std::string ClientCharset(const StateVector& state, ServerFamily family) {
   return found == nullptr ? std::string() : std::string(found->charset);
 }
 
-sql::LexerMode LexerModeOf(const StateVector& state, wire::Capabilities capabilities,
-                           ServerFamily family, uint32_t server_version,
+sql::LexerMode LexerModeOf(const StateVector& state, ServerFamily family, uint32_t server_version,
                            std::string_view default_sql_mode, std::string_view default_charset) {
   sql::LexerMode mode;
   mode.mariadb = family == ServerFamily::kMariadb;
   mode.server_version = server_version;
   const std::string* set = FindEntry(state.variables, kSqlMode);
+  const bool of_login = set != nullptr && *set == kIgnoreSpaceMode;
   const SqlModeBits bits =
-      ParseSqlMode(set != nullptr ? Unquoted(*set) : std::string(default_sql_mode));
+      ParseSqlMode(set == nullptr || of_login ? std::string(default_sql_mode) : Unquoted(*set));
   mode.ansi_quotes = bits.ansi_quotes;
   mode.no_backslash_escapes = bits.no_backslash_escapes;
+  mode.ignore_space = bits.ignore_space || of_login;
   mode.oracle = mode.mariadb && bits.oracle;
-  // The capability adds to the sql_mode of the login; a SET sql_mode takes it away again.
-  mode.ignore_space =
-      bits.ignore_space || (set == nullptr && (capabilities & wire::kClientIgnoreSpace) != 0);
   const std::string charset = ClientCharset(state, family);
   sql::SetClientCharset(charset.empty() ? default_charset : std::string_view(charset), &mode);
   return mode;

@@ -81,9 +81,11 @@ class StateInterner {
   [[nodiscard]] StateVectorPtr Intern(StateVector vector) {
     return vectors_.Intern(std::move(vector));
   }
-  // A session, or a connection, that has just logged in.
+  // A session, or a connection, that has just logged in. Two capabilities set variables that
+  // servers don't set again at COM_RESET_CONNECTION (MariaDB) or at SET x=DEFAULT (both):
+  // CLIENT_IGNORE_SPACE and CLIENT_INTERACTIVE.
   [[nodiscard]] StateVectorPtr AtLogin(uint32_t collation_id, std::string_view schema,
-                                       bool multi_statements);
+                                       bool multi_statements, wire::Capabilities capabilities = 0);
   // A connection after COM_RESET_CONNECTION: the schema and the option stay, the character sets are
   // not known.
   [[nodiscard]] StateVectorPtr AfterReset(const StateVectorPtr& before);
@@ -143,8 +145,8 @@ struct RestorePlan {
 // How a server of the family reads a session's texts. `server_version` as in sql::LexerMode. The
 // defaults are the server's own (its global sql_mode, the character set of its greeting), for what
 // the session has not set.
-[[nodiscard]] sql::LexerMode LexerModeOf(const StateVector& state, wire::Capabilities capabilities,
-                                         ServerFamily family, uint32_t server_version,
+[[nodiscard]] sql::LexerMode LexerModeOf(const StateVector& state, ServerFamily family,
+                                         uint32_t server_version,
                                          std::string_view default_sql_mode = {},
                                          std::string_view default_charset = {});
 

@@ -18,7 +18,7 @@ constexpr uint32_t kUtf8mb4GeneralCi = 45;
 class SetTest : public ::testing::Test {
  protected:
   SetEffect Apply(std::string_view text) {
-    const sql::LexerMode mode = LexerModeOf(*state_, 0, family_, 0, {}, "utf8mb4");
+    const sql::LexerMode mode = LexerModeOf(*state_, family_, 0, {}, "utf8mb4");
     const sql::StatementInfo info = sql::Analyze(text, mode);
     EXPECT_EQ(info.kind, sql::StatementKind::kSet) << text;
     return ApplySet(state_, info, mode, family_, &states_);
@@ -329,7 +329,7 @@ TEST_F(SetTest, LoginsAreReadAsEachServerWouldReadThem) {
 }
 
 TEST_F(SetTest, TheLexersModeFollowsTheState) {
-  const auto mode = [&] { return LexerModeOf(*state_, 0, family_, 101100); };
+  const auto mode = [&] { return LexerModeOf(*state_, family_, 101100); };
   EXPECT_FALSE(mode().ansi_quotes);
   EXPECT_FALSE(mode().multibyte_backslash);
   Set("SET sql_mode='NO_BACKSLASH_ESCAPES,ANSI_QUOTES'");
@@ -344,14 +344,27 @@ TEST_F(SetTest, TheLexersModeFollowsTheState) {
   EXPECT_TRUE(mode().multibyte_backslash);
   EXPECT_EQ(mode().server_version, 101100u);
   EXPECT_TRUE(mode().mariadb);
-  // The capability counts until the sql_mode is set; the server's default until then, too.
-  EXPECT_TRUE(LexerModeOf(*start_, wire::kClientIgnoreSpace, family_, 0).ignore_space);
-  EXPECT_FALSE(LexerModeOf(*state_, wire::kClientIgnoreSpace, family_, 0).ignore_space);
-  EXPECT_TRUE(LexerModeOf(*start_, 0, family_, 0, "ANSI").ansi_quotes);
-  EXPECT_TRUE(LexerModeOf(*state_, 0, family_, 0, "IGNORE_SPACE").no_backslash_escapes);
-  EXPECT_FALSE(LexerModeOf(*state_, 0, family_, 0, "IGNORE_SPACE").ignore_space);
+  // The server's default counts until the sql_mode is set.
+  EXPECT_TRUE(LexerModeOf(*start_, family_, 0, "ANSI").ansi_quotes);
+  EXPECT_TRUE(LexerModeOf(*state_, family_, 0, "IGNORE_SPACE").no_backslash_escapes);
+  EXPECT_FALSE(LexerModeOf(*state_, family_, 0, "IGNORE_SPACE").ignore_space);
   const StateVectorPtr unknown = states_.AtLogin(0, "app", false);
-  EXPECT_TRUE(LexerModeOf(*unknown, 0, family_, 0, {}, "gbk").multibyte_backslash);
+  EXPECT_TRUE(LexerModeOf(*unknown, family_, 0, {}, "gbk").multibyte_backslash);
+}
+
+TEST_F(SetTest, WhatCapabilitiesSetAtLoginIsStateAsWell) {
+  state_ = states_.AtLogin(kUtf8mb4GeneralCi, "app", false,
+                           wire::kClientIgnoreSpace | wire::kClientInteractive);
+  EXPECT_EQ(Plan().set_sql,
+            "SET @@session.sql_mode=CONCAT(@@global.sql_mode,',IGNORE_SPACE'), "
+            "@@session.wait_timeout=@@global.interactive_timeout");
+  EXPECT_EQ(WaitTimeoutOf(*state_), std::nullopt);
+  EXPECT_TRUE(LexerModeOf(*state_, family_, 0).ignore_space);
+  EXPECT_TRUE(LexerModeOf(*state_, family_, 0, "ANSI_QUOTES").ansi_quotes);
+  // DEFAULT does not bring it back, in the servers either.
+  Set("SET sql_mode=DEFAULT, wait_timeout=DEFAULT");
+  EXPECT_EQ(state_, start_);
+  EXPECT_FALSE(LexerModeOf(*state_, family_, 0).ignore_space);
 }
 
 TEST(SqlMode, NamesNumbersAndCombinations) {
