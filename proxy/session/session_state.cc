@@ -73,26 +73,31 @@ class SetText {
   std::string text_;
 };
 
-// Calls `set(name, value)` for what must change from one list to the other; value is `absent` for
-// what the second list has not.
-template <typename Set>
-void Difference(const VariableList& has, const VariableList& wanted, std::string_view absent,
-                Set&& set) {
+// Calls `set(name, value)` for what must change from one list to the other; `absent(name)` is the
+// value of what the second list has not.
+template <typename Absent, typename Set>
+void Difference(const VariableList& has, const VariableList& wanted, Absent&& absent, Set&& set) {
   auto h = has.begin();
   auto w = wanted.begin();
   while (h != has.end() || w != wanted.end()) {
     if (w == wanted.end() || (h != has.end() && h->first < w->first)) {
-      set(h->first, absent);
+      set(h->first, absent(h->first));
       ++h;
     } else if (h == has.end() || w->first < h->first) {
-      set(w->first, std::string_view(w->second));
+      set(w->first, w->second);
       ++w;
     } else {
-      if (h->second != w->second) set(w->first, std::string_view(w->second));
+      if (h->second != w->second) set(w->first, w->second);
       ++h;
       ++w;
     }
   }
+}
+
+// What gives a variable back the value it has on a fresh connection.
+std::string FreshValue(std::string_view name) {
+  if (RuleFor(name).rule == VariableRule::kCheck) return "@@global." + std::string(name);
+  return "DEFAULT";
 }
 
 // Servers before MySQL 8.0.30 and MariaDB 10.6 call it utf8, and its collations utf8_...
@@ -180,13 +185,14 @@ RestorePlan PlanRestore(const StateVector& has, const StateVector& wanted, Serve
       session.AddSession(name, value, family);
     }
   }
-  Difference(has.variables, wanted.variables, "DEFAULT",
+  Difference(has.variables, wanted.variables, FreshValue,
              [&](std::string_view name, std::string_view value) {
                session.AddSession(name, value, family);
              });
   SetText user;
-  Difference(has.user_variables, wanted.user_variables, "NULL",
-             [&](std::string_view name, std::string_view value) { user.AddUser(name, value); });
+  Difference(
+      has.user_variables, wanted.user_variables, [](std::string_view) { return "NULL"; },
+      [&](std::string_view name, std::string_view value) { user.AddUser(name, value); });
   plan.set_sql = session.Take();
   plan.set_user_sql = user.Take();
   return plan;

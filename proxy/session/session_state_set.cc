@@ -117,6 +117,7 @@ class SetReader {
   const ServerFamily family_;
   StateVector next_;
   bool concerns_session_ = false;
+  bool charset_changed_ = false;
   std::optional<Pin> pin_;
   std::string_view reason_;
   std::optional<uint64_t> last_insert_id_;
@@ -182,6 +183,10 @@ void SetReader::TakeUserVariable(const Assignment& assignment) {
     return;
   }
   std::optional<std::string> text = LiteralText(assignment, true, Pin::kUserVariable);
+  // The server reads all strings of the statement before it sets anything.
+  if (charset_changed_ && text.has_value() && text->starts_with('\'')) {
+    AddPin(Pin::kUserVariable, kOtherCharset);
+  }
   if (text.has_value()) {
     SetEntry(&next_.user_variables, name, std::move(*text));
   } else {
@@ -199,6 +204,7 @@ void SetReader::TakeSessionVariable(const Assignment& assignment) {
   switch (entry.rule) {
     case VariableRule::kOrdinary:
     case VariableRule::kBoolean:
+    case VariableRule::kCheck:
     case VariableRule::kIsolation:
     case VariableRule::kTimestamp:
     case VariableRule::kOffOnly:
@@ -222,15 +228,20 @@ void SetReader::TakeSessionVariable(const Assignment& assignment) {
 void SetReader::TakeOrdinary(const VariableEntry& entry, const std::string& name,
                              const Assignment& assignment) {
   if (assignment.value_kind == Value::kDefault) {
-    EraseEntry(&next_.variables, name);
+    if (entry.rule == VariableRule::kCheck) {
+      SetEntry(&next_.variables, name, "DEFAULT");
+    } else {
+      EraseEntry(&next_.variables, name);
+    }
     return;
   }
   const bool literal = assignment.value_kind == Value::kString ||
                        assignment.value_kind == Value::kNumber ||
                        assignment.value_kind == Value::kIdentifier;
   const std::string boolean = literal ? BooleanOf(assignment.value) : std::string();
-  const bool is_boolean =
-      entry.rule == VariableRule::kBoolean || entry.rule == VariableRule::kOffOnly;
+  const bool is_boolean = entry.rule == VariableRule::kBoolean ||
+                          entry.rule == VariableRule::kCheck ||
+                          entry.rule == VariableRule::kOffOnly;
   const std::string isolation = literal && entry.rule == VariableRule::kIsolation
                                     ? IsolationOf(assignment.value)
                                     : std::string();
@@ -307,6 +318,7 @@ void SetReader::TakeNames(const Assignment& assignment) {
 // A string that was set before keeps its character set and collation in the server; set again
 // elsewhere, it would get the new ones.
 void SetReader::CharsetHasChanged() {
+  charset_changed_ = true;
   const bool any_string =
       std::any_of(next_.user_variables.begin(), next_.user_variables.end(),
                   [](const auto& entry) { return entry.second.starts_with('\''); });

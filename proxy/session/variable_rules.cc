@@ -17,7 +17,7 @@ constexpr VariableEntry kEntries[] = {
     // With one name for each value, equal states of two sessions are found equal.
     {"autocommit", VariableRule::kBoolean, {}},
     {"big_tables", VariableRule::kBoolean, {}},
-    {"foreign_key_checks", VariableRule::kBoolean, {}},
+    {"foreign_key_checks", VariableRule::kCheck, {}},
     {"low_priority_updates", VariableRule::kBoolean, {}},
     {"sql_big_selects", VariableRule::kBoolean, {}},
     {"sql_buffer_result", VariableRule::kBoolean, {}},
@@ -26,7 +26,7 @@ constexpr VariableEntry kEntries[] = {
     {"sql_safe_updates", VariableRule::kBoolean, {}},
     {"sql_warnings", VariableRule::kBoolean, {}},
     {"transaction_read_only", VariableRule::kBoolean, {}},
-    {"unique_checks", VariableRule::kBoolean, {}},
+    {"unique_checks", VariableRule::kCheck, {}},
     {"transaction_isolation", VariableRule::kIsolation, {}},
     {"timestamp", VariableRule::kTimestamp, {}},
 

@@ -20,6 +20,7 @@ namespace bulkhead::session {
 enum class VariableRule : uint8_t {
   kOrdinary,
   kBoolean,       // ordinary; ON, 1 and TRUE are one value
+  kCheck,         // a boolean; DEFAULT does not give the global value (MySQL 9.7: it gives OFF)
   kIsolation,     // ordinary; the words of SET TRANSACTION and of the variable are one value
   kTimestamp,     // ordinary; 0 is DEFAULT
   kCharset,       // belongs to SET NAMES: in order with it

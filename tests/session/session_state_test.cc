@@ -101,6 +101,16 @@ TEST_F(SetTest, OneValueHasOneText) {
   EXPECT_EQ(plan_of("SET profiling=0"), "SET @@session.profiling=0");
 }
 
+// SET foreign_key_checks=DEFAULT switches it off in MySQL 9.7, whatever the global value is.
+TEST_F(SetTest, ChecksAreNotTakenBackByDefault) {
+  Set("SET foreign_key_checks=0, unique_checks=OFF");
+  EXPECT_EQ(PlanRestore(*state_, *start_, family_).set_sql,
+            "SET @@session.foreign_key_checks=@@global.foreign_key_checks, "
+            "@@session.unique_checks=@@global.unique_checks");
+  Set("SET foreign_key_checks=DEFAULT");
+  EXPECT_EQ(Plan().set_sql, "SET @@session.foreign_key_checks=DEFAULT, @@session.unique_checks=0");
+}
+
 TEST_F(SetTest, IsolationHasManyNames) {
   const std::string mariadb = "SET @@session.tx_isolation='READ-COMMITTED'";
   for (const std::string_view text :
@@ -256,6 +266,10 @@ TEST_F(SetTest, StringsUnderAnotherCharacterSetPin) {
   ExpectPin("SET collation_connection=latin1_bin", Pin::kUserVariable);
   Set("SET @s=NULL");
   Set("SET NAMES utf8mb4");
+  // All strings of a statement are read before anything is set.
+  ExpectPin("SET NAMES latin1, @s='text'", Pin::kUserVariable);
+  ExpectPin("SET @s='text', NAMES latin1", Pin::kUserVariable);
+  Set("SET NAMES latin1, @n=6");
 }
 
 TEST_F(SetTest, TooMuchStatePins) {
