@@ -317,6 +317,12 @@ void PoolPolicy::Resume(PoolConnection connection) {
   impl_->SetState(*c, State::kInUse);
 }
 
+void PoolPolicy::Disown(PoolConnection connection) {
+  Connection* c = impl_->Find(connection);
+  if (c == nullptr || c->state != State::kInUse) std::abort();
+  c->session = 0;
+}
+
 bool PoolPolicy::CancelWait(PoolSession session) {
   Impl& m = *impl_;
   const auto it = m.waiters.find(session);

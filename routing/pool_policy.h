@@ -97,6 +97,9 @@ class PoolPolicy {
   // The session goes on with the idle connection that was its last, however old: it is in use
   // again.
   void Resume(PoolConnection connection);
+  // The session in whose use it is gives it up for good: what it leaves behind is nobody's own, not
+  // even of a later session with the same id.
+  void Disown(PoolConnection connection);
   // The session doesn't wait any more (answered, timed out, gone). False if it didn't.
   bool CancelWait(PoolSession session);
 

@@ -219,6 +219,7 @@ void BackendPool::Release(BackendLink* link, ReleaseHow how) {
     case ReleaseHow::kFree:
     case ReleaseHow::kReset:
       if (connection->use == BackendLink::Use::kKept) Retake(link);  // the policy thinks it idle
+      static_cast<PerBackend*>(connection->pool)->policy.Disown(connection->id);
       connection->use = BackendLink::Use::kFree;
       connection->dirty = how == ReleaseHow::kReset;
       GiveToPolicy(connection,

@@ -119,6 +119,15 @@ TEST_F(PoolPolicyTest, AGoneSessionsConnectionLingersNoMore) {
   EXPECT_EQ(r.previous, 0u);
 }
 
+TEST_F(PoolPolicyTest, WhatWasGivenUpIsResetForTheSameIdToo) {
+  const PoolConnection a = OpenFor(11);
+  pool_.Disown(a);
+  Back(a, Returned::kDirty);
+  const Acquired r = Get(11);
+  EXPECT_EQ(r.connection, a);
+  EXPECT_EQ(r.action, AcquireAction::kReset);
+}
+
 TEST_F(PoolPolicyTest, NeverAnotherUsersConnection) {
   const PoolConnection a = OpenFor(11, 1);
   Back(a);
