@@ -143,7 +143,8 @@ bool BackendConnection::OnLoginAction(Action action, std::span<const uint8_t> ou
         return false;
       }
       std::vector<uint8_t> response;
-      return OnLoginAction(handshake_->OnTlsReady(&response), response);
+      const Action next = handshake_->OnTlsReady(&response);
+      return OnLoginAction(next, response);
     }
     case Action::kReady:
       FinishLogin();
