@@ -134,6 +134,7 @@ class Analyzer {
   void OnInto();
   void OnUpdate(const Token& before);
   void OnCall(const Token& name, const Token& before);
+  void OnQuotedCall(const Token& name);
   void OnEffect(CallEffect effect);
   [[nodiscard]] bool MayBeCall(const Token& before) const;
   void OpenParenthesis(bool of_tables);

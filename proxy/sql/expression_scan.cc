@@ -174,8 +174,16 @@ void Analyzer::OnCall(const Token& name, const Token& before) {
     case CallForm::kStored:
     case CallForm::kAdjacent:
       Flag(kUnknownFunction | kReferencesTable);
+      if (name.kind == TokenKind::kQuotedName) OnQuotedCall(name);
       return;
   }
+}
+
+// `get_lock`(...) is the built-in function, `count`(...) a stored one: it depends on how the server
+// finds each, so the effect of the first is assumed beside the unknown function.
+void Analyzer::OnQuotedCall(const Token& name) {
+  const Word* word = FindWord(name.text.substr(1, name.text.size() - 2));
+  if (word != nullptr) OnEffect(word->effect);
 }
 
 // A name with a parenthesis behind it is something else where a column list may follow: AS x (a),

@@ -86,6 +86,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"SELECT 1 /*!50701 INTO @x */", "select: hint"},
         Case{"SELECT GET_LOCK('a', 1)", "select: lock"},
         Case{"SELECT RELEASE_LOCK('a')", "select: lock"},
+        Case{"SELECT `get_lock`('a', 1)", "select: lock unknown table"},
+        Case{"SELECT `last_insert_id`(1)", "select: unknown last_id sets_last_id table"},
         Case{"SELECT RELEASE_ALL_LOCKS()", "select: lock"},
         Case{"SELECT IS_FREE_LOCK('a'), IS_USED_LOCK('a')", "select"},
         Case{"DO GET_LOCK('a', 1)", "do: lock"}, Case{"DO SLEEP(1), 2", "do"},
