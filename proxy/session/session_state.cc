@@ -18,6 +18,8 @@ constexpr std::string_view kWaitTimeout = "wait_timeout";
 // What the two capabilities do at login, as texts.
 constexpr std::string_view kIgnoreSpaceMode = "CONCAT(@@global.sql_mode,',IGNORE_SPACE')";
 constexpr std::string_view kInteractiveTimeout = "@@global.interactive_timeout";
+// Of a connection only: equal to no session's value.
+constexpr std::string_view kNotKnown = "?";
 constexpr std::string_view kCharacterSetClient = "character_set_client";
 
 // Bits of a numeric sql_mode (sql/sql_class.h of MariaDB, sql/system_variables.h of MySQL).
@@ -77,20 +79,13 @@ class SetText {
 // value of what the second list has not.
 template <typename Absent, typename Set>
 void Difference(const VariableList& has, const VariableList& wanted, Absent&& absent, Set&& set) {
-  auto h = has.begin();
-  auto w = wanted.begin();
-  while (h != has.end() || w != wanted.end()) {
-    if (w == wanted.end() || (h != has.end() && h->first < w->first)) {
-      set(h->first, absent(h->first));
-      ++h;
-    } else if (h == has.end() || w->first < h->first) {
-      set(w->first, w->second);
-      ++w;
-    } else {
-      if (h->second != w->second) set(w->first, w->second);
-      ++h;
-      ++w;
-    }
+  // First what goes: taking back one of a pair takes back both.
+  for (const auto& [name, value] : has) {
+    if (FindEntry(wanted, name) == nullptr) set(name, absent(name));
+  }
+  for (const auto& [name, value] : wanted) {
+    const std::string* old = FindEntry(has, name);
+    if (old == nullptr || *old != value) set(name, value);
   }
 }
 
@@ -138,6 +133,7 @@ StateVectorPtr StateInterner::AtLogin(uint32_t collation_id, std::string_view sc
   vector.schema = schema;
   vector.charset = CharacterSetOfLogin(collation_id);
   vector.multi_statements = multi_statements;
+  vector.login_capabilities = capabilities & (wire::kClientIgnoreSpace | wire::kClientInteractive);
   if ((capabilities & wire::kClientIgnoreSpace) != 0) {
     SetEntry(&vector.variables, kSqlMode, std::string(kIgnoreSpaceMode));
   }
@@ -151,6 +147,14 @@ StateVectorPtr StateInterner::AfterReset(const StateVectorPtr& before) {
   StateVector vector;
   vector.schema = before->schema;
   vector.multi_statements = before->multi_statements;
+  vector.login_capabilities = before->login_capabilities;
+  // What the capabilities set at login is set again by MySQL and not by MariaDB.
+  if ((vector.login_capabilities & wire::kClientIgnoreSpace) != 0) {
+    SetEntry(&vector.variables, kSqlMode, std::string(kNotKnown));
+  }
+  if ((vector.login_capabilities & wire::kClientInteractive) != 0) {
+    SetEntry(&vector.variables, kWaitTimeout, std::string(kNotKnown));
+  }
   return Intern(std::move(vector));
 }
 

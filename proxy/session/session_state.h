@@ -65,12 +65,14 @@ struct StateVector {
   VariableList variables;       // session variables; canonical names
   VariableList user_variables;  // set from literals; names without @
   bool multi_statements = false;
+  // Of the login: CLIENT_IGNORE_SPACE and CLIENT_INTERACTIVE or nothing.
+  wire::Capabilities login_capabilities = 0;
 
   bool operator==(const StateVector&) const = default;
   template <typename H>
   friend H AbslHashValue(H state, const StateVector& v) {
     return H::combine(std::move(state), v.schema, v.charset, v.variables, v.user_variables,
-                      v.multi_statements);
+                      v.multi_statements, v.login_capabilities);
   }
 };
 

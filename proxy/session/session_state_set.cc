@@ -206,6 +206,7 @@ void SetReader::TakeSessionVariable(const Assignment& assignment) {
     case VariableRule::kBoolean:
     case VariableRule::kCheck:
     case VariableRule::kIsolation:
+    case VariableRule::kPair:
     case VariableRule::kTimestamp:
     case VariableRule::kOffOnly:
       TakeOrdinary(entry, name, assignment);
@@ -227,6 +228,7 @@ void SetReader::TakeSessionVariable(const Assignment& assignment) {
 
 void SetReader::TakeOrdinary(const VariableEntry& entry, const std::string& name,
                              const Assignment& assignment) {
+  if (entry.rule == VariableRule::kPair) EraseEntry(&next_.variables, PartnerOf(name));
   if (assignment.value_kind == Value::kDefault) {
     if (entry.rule == VariableRule::kCheck) {
       SetEntry(&next_.variables, name, "DEFAULT");

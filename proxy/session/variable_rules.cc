@@ -13,6 +13,9 @@ constexpr std::string_view kSeeds = "is used up by the next RAND()";
 constexpr std::string_view kFollowsSchema = "follows the current schema";
 constexpr std::string_view kNames = "belongs to SET NAMES";
 
+constexpr std::string_view kCharacterSetServer = "character_set_server";
+constexpr std::string_view kCollationServer = "collation_server";
+
 constexpr VariableEntry kEntries[] = {
     // With one name for each value, equal states of two sessions are found equal.
     {"autocommit", VariableRule::kBoolean, {}},
@@ -29,6 +32,8 @@ constexpr VariableEntry kEntries[] = {
     {"unique_checks", VariableRule::kCheck, {}},
     {"transaction_isolation", VariableRule::kIsolation, {}},
     {"timestamp", VariableRule::kTimestamp, {}},
+    {kCharacterSetServer, VariableRule::kPair, {}},
+    {kCollationServer, VariableRule::kPair, {}},
 
     {"character_set_client", VariableRule::kCharset, kNames},
     {"character_set_connection", VariableRule::kCharset, kNames},
@@ -41,6 +46,8 @@ constexpr VariableEntry kEntries[] = {
     {"insert_id", VariableRule::kOneShot, kNextOnly},
     {"sql_auto_is_null", VariableRule::kOffOnly, "IS NULL then reads the last insert id"},
 
+    {"max_join_size", VariableRule::kPin, "sets sql_big_selects as well"},
+    {"optimizer_switch", VariableRule::kPin, "changes only the flags that it names"},
     {"rand_seed1", VariableRule::kPin, kSeeds},
     {"rand_seed2", VariableRule::kPin, kSeeds},
     {"pseudo_*", VariableRule::kPin, kReplays},
@@ -58,7 +65,7 @@ constexpr VariableEntry kEntries[] = {
     {"wsrep_gtid_seq_no", VariableRule::kPin, kBinaryLog},
     {"wsrep_on", VariableRule::kPin, "takes the connection out of the cluster"},
     {"debug*", VariableRule::kPin, kDiagnoses},
-    {"optimizer_trace", VariableRule::kPin, kDiagnoses},
+    {"optimizer_trace*", VariableRule::kPin, kDiagnoses},
     {"profiling", VariableRule::kOffOnly, kDiagnoses},
 };
 
@@ -94,6 +101,11 @@ const VariableEntry& RuleFor(std::string_view name) {
     if (Matches(entry.name, name)) return entry;
   }
   return kOrdinaryEntry;
+}
+
+std::string_view PartnerOf(std::string_view name) {
+  if (name == kCharacterSetServer) return kCollationServer;
+  return name == kCollationServer ? kCharacterSetServer : std::string_view();
 }
 
 std::string_view CanonicalName(std::string_view name, ServerFamily family) {

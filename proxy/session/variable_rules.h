@@ -22,6 +22,7 @@ enum class VariableRule : uint8_t {
   kBoolean,       // ordinary; ON, 1 and TRUE are one value
   kCheck,         // a boolean; DEFAULT does not give the global value (MySQL 9.7: it gives OFF)
   kIsolation,     // ordinary; the words of SET TRANSACTION and of the variable are one value
+  kPair,          // ordinary; setting it sets its partner too, so that only the last one counts
   kTimestamp,     // ordinary; 0 is DEFAULT
   kCharset,       // belongs to SET NAMES: in order with it
   kLastInsertId,  // the session's LAST_INSERT_ID(), which the router keeps itself
@@ -40,6 +41,9 @@ struct VariableEntry {
 
 // The entry for a canonical name; one with kOrdinary and an empty name where the list has none.
 [[nodiscard]] const VariableEntry& RuleFor(std::string_view name);
+
+// Of a kPair; otherwise empty.
+[[nodiscard]] std::string_view PartnerOf(std::string_view name);
 
 // One name for a variable that has several: transaction_isolation for tx_isolation, and so on.
 [[nodiscard]] std::string_view CanonicalName(std::string_view name, ServerFamily family);

@@ -152,7 +152,8 @@ TEST_F(SetTest, WhatCannotBeRestoredPinsWithItsReason) {
   for (const std::string_view name :
        {"pseudo_thread_id", "pseudo_slave_mode", "gtid_next", "gtid_domain_id", "sql_log_bin",
         "server_id", "binlog_format", "rand_seed1", "wsrep_on", "debug_dbug", "skip_replication",
-        "character_set_database"}) {
+        "character_set_database", "optimizer_switch", "optimizer_trace_features",
+        "max_join_size"}) {
     ExpectPin("SET SESSION " + std::string(name) + "=1", Pin::kSessionVariable);
   }
   ExpectPin("SET sql_auto_is_null=1", Pin::kSessionVariable);
@@ -254,6 +255,17 @@ TEST_F(SetTest, OfTheConnectionsTwoNamesTheLastOneCounts) {
   EXPECT_EQ(Plan().set_sql,
             "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci, "
             "@@session.collation_connection='latin1_bin'");
+}
+
+TEST_F(SetTest, OfTheServersTwoNamesTheLastOneCounts) {
+  Set("SET collation_server=latin1_bin");
+  const StateVectorPtr before = state_;
+  Set("SET character_set_server=utf8mb4");
+  EXPECT_EQ(Plan().set_sql, "SET @@session.character_set_server=utf8mb4");
+  EXPECT_EQ(PlanRestore(*before, *state_, family_).set_sql,
+            "SET @@session.collation_server=DEFAULT, @@session.character_set_server=utf8mb4");
+  Set("SET collation_server=DEFAULT");
+  EXPECT_EQ(state_, start_);
 }
 
 TEST_F(SetTest, StringsUnderAnotherCharacterSetPin) {
@@ -377,7 +389,11 @@ TEST_F(SetTest, WhatCapabilitiesSetAtLoginIsStateAsWell) {
   EXPECT_TRUE(LexerModeOf(*state_, family_, 0, "ANSI_QUOTES").ansi_quotes);
   // DEFAULT does not bring it back, in the servers either.
   Set("SET sql_mode=DEFAULT, wait_timeout=DEFAULT");
-  EXPECT_EQ(state_, start_);
+  EXPECT_EQ(Plan().set_sql, "");
+  // After a reset it may be there or not.
+  EXPECT_EQ(PlanRestore(*states_.AfterReset(state_), *state_, family_).set_sql,
+            "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci, @@session.sql_mode=DEFAULT, "
+            "@@session.wait_timeout=DEFAULT");
   EXPECT_FALSE(LexerModeOf(*state_, family_, 0).ignore_space);
 }
 
