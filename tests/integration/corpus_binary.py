@@ -113,7 +113,7 @@ def charsets() -> list[Step]:
 
 COMMANDS = SETUP + [
     command('ping', rc.COM_PING, reply='ok'), command('statistics', rc.COM_STATISTICS, reply='string', mask=(rb'.*',)), command('init_db good', rc.COM_INIT_DB, b'tenant_acme', 'ok'),
-    command('init_db unknown', rc.COM_INIT_DB, b'tenant_acme_no', 'ok'), q('SELECT DATABASE()'), command('field list', rc.COM_FIELD_LIST, b't\0', 'fields'),
+    command('init_db unknown', rc.COM_INIT_DB, b'no_such_database', 'ok'), q('SELECT DATABASE()'), command('field list', rc.COM_FIELD_LIST, b't\0', 'fields'),
     command('field list %', rc.COM_FIELD_LIST, b't\0b%', 'fields'), command('field list of nothing', rc.COM_FIELD_LIST, b'nowhere\0', 'fields'), command('query, empty', rc.COM_QUERY, b''),
     command('debug', rc.COM_DEBUG, reply='ok'), command('process kill nobody', rc.COM_PROCESS_KILL, struct.pack('<I', 4294967290), 'ok'), command('sleep', 0, reply='ok'),
     command('unknown 0x55', 0x55, reply='ok'), command('unknown 0xF0', 0xF0, reply='ok'), command('create db', 5, b'nope_db', 'ok'), command('drop db', 6, b'nope_db', 'ok'), command('time', 15, reply='ok'), command('delayed insert', 16, reply='ok'), command('connect', 11, reply='ok'), command('connect out', 20, reply='ok'), command('daemon', 29, reply='ok'),
