@@ -11,6 +11,7 @@ constexpr std::string_view kNextOnly = "is for the next statement or transaction
 constexpr std::string_view kDiagnoses = "its records belong to the connection";
 constexpr std::string_view kSeeds = "is used up by the next RAND()";
 constexpr std::string_view kFollowsSchema = "follows the current schema";
+constexpr std::string_view kSetsOthers = "sets other variables as well";
 constexpr std::string_view kNames = "belongs to SET NAMES";
 
 constexpr std::string_view kCharacterSetServer = "character_set_server";
@@ -46,7 +47,16 @@ constexpr VariableEntry kEntries[] = {
     {"insert_id", VariableRule::kOneShot, kNextOnly},
     {"sql_auto_is_null", VariableRule::kOffOnly, "IS NULL then reads the last insert id"},
 
-    {"max_join_size", VariableRule::kPin, "sets sql_big_selects as well"},
+    // Found by setting each variable of MariaDB 10.11 and MySQL 9.7 and comparing all the others.
+    {"log_queries_not_using_indexes", VariableRule::kPin, kSetsOthers},
+    {"log_slow_admin_statements", VariableRule::kPin, kSetsOthers},
+    {"log_slow_disabled_statements", VariableRule::kPin, kSetsOthers},
+    {"log_slow_filter", VariableRule::kPin, kSetsOthers},
+    {"log_slow_slave_statements", VariableRule::kPin, kSetsOthers},
+    {"max_join_size", VariableRule::kPin, kSetsOthers},
+    {"old", VariableRule::kPin, kSetsOthers},
+    {"wsrep_causal_reads", VariableRule::kPin, kSetsOthers},
+    {"default_master_connection", VariableRule::kPin, "says which replication others are of"},
     {"optimizer_switch", VariableRule::kPin, "changes only the flags that it names"},
     {"rand_seed1", VariableRule::kPin, kSeeds},
     {"rand_seed2", VariableRule::kPin, kSeeds},
@@ -82,11 +92,13 @@ struct Alias {
   bool mysql;
   bool mariadb;
 };
-constexpr std::array<Alias, 7> kAliases = {{
+constexpr std::array<Alias, 9> kAliases = {{
     {"tx_isolation", "transaction_isolation", true, true},
     {"tx_read_only", "transaction_read_only", true, true},
     {"identity", "last_insert_id", true, true},
     {"storage_engine", "default_storage_engine", true, true},
+    {"old_alter_table", "alter_algorithm", false, true},
+    {"tmp_memory_table_size", "tmp_table_size", false, true},
     {"log_slow_query", "slow_query_log", false, true},
     {"log_slow_query_time", "long_query_time", false, true},
     {"log_slow_min_examined_row_limit", "min_examined_row_limit", false, true},

@@ -152,8 +152,8 @@ TEST_F(SetTest, WhatCannotBeRestoredPinsWithItsReason) {
   for (const std::string_view name :
        {"pseudo_thread_id", "pseudo_slave_mode", "gtid_next", "gtid_domain_id", "sql_log_bin",
         "server_id", "binlog_format", "rand_seed1", "wsrep_on", "debug_dbug", "skip_replication",
-        "character_set_database", "optimizer_switch", "optimizer_trace_features",
-        "max_join_size"}) {
+        "character_set_database", "optimizer_switch", "optimizer_trace_features", "max_join_size",
+        "log_slow_filter"}) {
     ExpectPin("SET SESSION " + std::string(name) + "=1", Pin::kSessionVariable);
   }
   ExpectPin("SET sql_auto_is_null=1", Pin::kSessionVariable);
