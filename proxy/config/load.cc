@@ -1,6 +1,7 @@
 #include "proxy/config/load.h"
 
 #include <sys/stat.h>
+#include <yaml-cpp/eventhandler.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <ostream>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -66,6 +68,38 @@ LoadResult SyntaxError(const std::string& file, const YAML::Exception& error) {
   }
   result.errors.push_back(std::move(out));
   return result;
+}
+
+// Sees only where a document begins.
+class DocumentCounter : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { start = mark; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+  YAML::Mark start = YAML::Mark::null_mark();
+};
+
+// Where a second document begins; the null mark if none does. (YAML::LoadAll is no way to find out:
+// in yaml-cpp 0.7 it makes documents without end of a text that begins with a comma.)
+YAML::Mark SecondDocument(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentCounter first;
+  DocumentCounter second;
+  if (!parser.HandleNextDocument(first) || !parser.HandleNextDocument(second)) {
+    return YAML::Mark::null_mark();
+  }
+  return second.start;
 }
 
 void ReadAll(const Section& root, Options* options) {
@@ -131,13 +165,13 @@ LoadResult LoadString(std::string_view text, const std::string& file,
   auto options = std::make_shared<Options>();
   Report report(file, environment);
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.empty() || documents[0].IsNull()) {
-      report.Error(YAML::Mark::null_mark(), "", "is empty; see bulkhead.example.yaml");
-    } else if (documents.size() > 1) {
-      report.Error(documents[1].Mark(), "", "holds more than one YAML document");
+    const YAML::Node document = YAML::Load(std::string(text));
+    if (!document.IsDefined() || document.IsNull()) {
+      report.Error(YAML::Mark::null_mark(), "", "holds no keys; see deploy/bulkhead.example.yaml");
+    } else if (const YAML::Mark more = SecondDocument(std::string(text)); !more.is_null()) {
+      report.Error(more, "", "holds more than one YAML document, or something behind its end");
     } else {
-      const Section root(report, documents[0], "", "");
+      const Section root(report, document, "", "");
       if (root.exists()) ReadAll(root, options.get());
     }
   } catch (const YAML::Exception& error) {

@@ -15,8 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-using ::testing::Not;
 
 class LoadTest : public ::testing::Test {
  protected:
@@ -241,6 +239,14 @@ topology:
   EXPECT_EQ(t.FindTenant("other").origin, routing::TenantOrigin::kDefault);
   EXPECT_EQ(t.slots()[4095], t.FindShard("s2")->id);
   EXPECT_EQ(t.slots()[4094], t.FindShard("s1")->id);
+}
+
+TEST_F(LoadTest, OneDocumentOnly) {
+  const std::string one = std::string(kListen) + kUsers;
+  EXPECT_TRUE(Load("---\n" + one + "...\n").ok());
+  EXPECT_THAT(Errors(one + "---\n" + one),
+              ElementsAre("3:1: error: holds more than one YAML document, or something behind its "
+                          "end"));
 }
 
 }  // namespace
