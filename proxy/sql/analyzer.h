@@ -128,6 +128,9 @@ class Analyzer {
   void ScanSystemVariable();
   int ReadQualifiers(bool count_star);
   void OnKeyword(const Word& word, const Token& before);
+  void OnModifier(Keyword keyword, const Token& before);
+  void OnSelect(const Token& before);
+  void OpenCteList();
   void OnVerb(StatementKind kind, const Token& before);
   void ExpectTables();
   void EndTables();

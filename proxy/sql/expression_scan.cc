@@ -315,10 +315,8 @@ void Analyzer::OnKeyword(const Word& word, const Token& before) {
       if ((from_is_word_ & DepthBit()) == 0) ExpectTables();
       return;
     case Role::kJoin:
-      table_position_ = TablePosition::kSource;
-      return;
-    case Role::kStraightJoin:
-      if (InFromList()) table_position_ = TablePosition::kSource;
+    case Role::kStraightJoin:  // SELECT STRAIGHT_JOIN a.b is no table
+      if (InFromList() || word.keyword == Keyword::kJoin) table_position_ = TablePosition::kSource;
       return;
     case Role::kInto:
       OnInto();
@@ -333,36 +331,14 @@ void Analyzer::OnKeyword(const Word& word, const Token& before) {
     case Role::kUsing:
       if (is_delete_ && !cur_.Is('(')) ExpectTables();
       return;
-    case Role::kShare:
-      if (before.Is(Keyword::kFor) || before.Is(Keyword::kIn)) Flag(kLockingRead);
-      return;
-    case Role::kFor:  // NEXT VALUE FOR s, PREVIOUS VALUE FOR s
-      if (!before.Is(Keyword::kValue)) return;
-      Flag(kUnknownFunction | kReferencesTable);
-      table_position_ = TablePosition::kTarget;
-      return;
-    case Role::kOutfile:
-      Flag(kIntoOutfile);
-      return;
-    case Role::kCalcFoundRows:
-      Flag(kCalcFoundRows);
-      return;
-    case Role::kEvent:  // ON SCHEDULE takes expressions
-      names_are_not_calls_ = false;
-      return;
     case Role::kWith:
-      if (!before.Is('(')) return;
-      in_cte_list_ = true;
-      cte_depth_ = depth_;
+      if (before.Is('(')) OpenCteList();
       return;
     case Role::kSelect:
-      if (info_.kind == StatementKind::kAdmin) return;  // GRANT SELECT ON d.t
-      names_are_not_calls_ = false;
-      every_qualifier_is_schema_ = false;
-      EndTables();
-      OnVerb(StatementKind::kSelect, before);
+      OnSelect(before);
       return;
-    case Role::kValues:  // of a query; PARTITION p VALUES LESS THAN (1) is none
+    case Role::kValues:
+      // Of a query; PARTITION p VALUES LESS THAN (1) is none.
       if (!cur_.Is(Keyword::kLess) && !cur_.Is(Keyword::kIn)) names_are_not_calls_ = false;
       OnVerb(StatementKind::kSelect, before);
       return;
@@ -382,7 +358,44 @@ void Analyzer::OnKeyword(const Word& word, const Token& before) {
     case Role::kReturning:  // a name for MySQL
       if (mode_.mariadb) EndTables();
       return;
+    case Role::kShare:
+    case Role::kFor:
+    case Role::kOutfile:
+    case Role::kCalcFoundRows:
+    case Role::kEvent:
+      OnModifier(word.keyword, before);
+      return;
   }
+}
+
+// Words that only tell of the statement they stand in.
+void Analyzer::OnModifier(Keyword keyword, const Token& before) {
+  if (keyword == Keyword::kShare) {
+    if (before.Is(Keyword::kFor) || before.Is(Keyword::kIn)) Flag(kLockingRead);
+  } else if (keyword == Keyword::kFor) {  // NEXT VALUE FOR s, PREVIOUS VALUE FOR s
+    if (!before.Is(Keyword::kValue)) return;
+    Flag(kUnknownFunction | kReferencesTable);
+    table_position_ = TablePosition::kTarget;
+  } else if (keyword == Keyword::kSqlCalcFoundRows) {
+    Flag(kCalcFoundRows);
+  } else if (keyword == Keyword::kEvent) {  // ON SCHEDULE takes expressions
+    names_are_not_calls_ = false;
+  } else {  // OUTFILE, DUMPFILE
+    Flag(kIntoOutfile);
+  }
+}
+
+void Analyzer::OnSelect(const Token& before) {
+  if (info_.kind == StatementKind::kAdmin) return;  // GRANT SELECT ON d.t
+  names_are_not_calls_ = false;
+  if (info_.kind != StatementKind::kOther) every_qualifier_is_schema_ = false;
+  EndTables();
+  OnVerb(StatementKind::kSelect, before);
+}
+
+void Analyzer::OpenCteList() {
+  in_cte_list_ = true;
+  cte_depth_ = depth_;
 }
 
 // A comma at this depth separates tables, until EndTables.

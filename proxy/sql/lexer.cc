@@ -6,6 +6,7 @@ namespace bulkhead::sql {
 namespace {
 
 constexpr size_t kNowhere = std::string_view::npos;
+constexpr size_t kShortString = 48;  // up to here a plain loop is faster than searching
 constexpr uint32_t kFirstWithDollarQuotes = 90000;
 constexpr uint32_t kFirstWithoutDollarQuotes = 80000;  // from here to 9.0 it is not certain
 
@@ -89,11 +90,13 @@ size_t Lexer::EndOfDigits(size_t from) const {
 size_t Lexer::EndOfQuoted(size_t quote_at, bool with_escapes) const {
   const char quote = text_[quote_at];
   const bool multibyte = IsMultibyte(charset_);
+  const size_t near = quote_at + kShortString;
   size_t at = quote_at + 1;
   while (at < text_.size()) {
     const char c = text_[at];
     if ((ClassAt(at) & kInString) != 0) {
       ++at;
+      if (at == near && !multibyte) return EndOfLongQuoted(at, quote, with_escapes);
     } else if (c == quote) {
       if (CharAt(at + 1) != quote) return at + 1;
       at += 2;
@@ -102,6 +105,27 @@ size_t Lexer::EndOfQuoted(size_t quote_at, bool with_escapes) const {
     } else {
       at += multibyte ? CharacterLength(charset_, text_, at) : 1;
     }
+  }
+  return kNowhere;
+}
+
+// The same with searches that are faster on long texts. A backslash is only looked for up to the
+// next quote, so no byte is searched more than twice.
+size_t Lexer::EndOfLongQuoted(size_t from, char quote, bool with_escapes) const {
+  size_t at = from;
+  size_t end = text_.find(quote, at);
+  while (end != kNowhere) {
+    if (with_escapes) {
+      const size_t escape = text_.substr(at, end - at).find('\\');
+      if (escape != kNowhere) {
+        at += escape + 2;
+        if (at > end) end = text_.find(quote, at);
+        continue;
+      }
+    }
+    if (CharAt(end + 1) != quote) return end + 1;
+    at = end + 2;
+    end = text_.find(quote, at);
   }
   return kNowhere;
 }

@@ -105,6 +105,7 @@ class Lexer {
   [[nodiscard]] size_t EndOfDigits(size_t from) const;
   // Behind the closing quote of the quoted text that begins at `quote_at`; npos without one.
   [[nodiscard]] size_t EndOfQuoted(size_t quote_at, bool with_escapes) const;
+  [[nodiscard]] size_t EndOfLongQuoted(size_t from, char quote, bool with_escapes) const;
 
   [[nodiscard]] uint8_t ClassAt(size_t at) const {
     return at < text_.size() ? (*classes_)[static_cast<uint8_t>(text_[at])] : 0;

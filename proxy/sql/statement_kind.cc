@@ -128,8 +128,7 @@ void Analyzer::ParseParenthesisedQuery() {
 void Analyzer::ParseWith() {
   info_.kind = StatementKind::kSelect;
   kind_pending_ = true;
-  in_cte_list_ = true;
-  cte_depth_ = 0;
+  OpenCteList();
   Advance();
 }
 

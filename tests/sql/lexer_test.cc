@@ -206,6 +206,43 @@ TEST(LexerTest, Gaps) {
   EXPECT_EQ(gap("f#\n("), Gap::kComment);
 }
 
+TEST(LexerTest, LongStringsEndWhereShortOnesDo) {
+  // Each byte sequence around the length at which the lexer changes its way of searching.
+  for (const std::string_view part :
+       {"", "''", "\\'", "\\\\", "\\", "\"", "'", "\\''", "''\\'", "\xC3\xA9"}) {
+    for (size_t filler = 0; filler < 120; ++filler) {
+      for (const bool no_escapes : {false, true}) {
+        LexerMode mode;
+        mode.no_backslash_escapes = no_escapes;
+        const std::string body = std::string(filler, 'x') + std::string(part) + "y";
+        const std::string text = "'" + body + "' + 1";
+        // The plain reading, byte by byte.
+        size_t end = 1;
+        while (end < text.size()) {
+          if (text[end] == '\\' && !no_escapes) {
+            end += 2;
+          } else if (text[end] != '\'') {
+            ++end;
+          } else if (end + 1 < text.size() && text[end + 1] == '\'') {
+            end += 2;
+          } else {
+            break;
+          }
+        }
+        Lexer lexer(text, mode);
+        Token token;
+        lexer.Next(&token);
+        if (end < text.size()) {
+          EXPECT_EQ(token.kind, TokenKind::kString) << text;
+          EXPECT_EQ(token.text.size(), end + 1) << text;
+        } else {
+          EXPECT_TRUE(lexer.broken()) << text;
+        }
+      }
+    }
+  }
+}
+
 TEST(LexerTest, EveryPrefixEnds) {
   const std::string_view text =
       "SELECT 'a\\'b', \"c\"\"d\", `e``f`, @`g`, @@global.h, 0x1F, x'1F', b'01', N'i', 1.5e-3, .5 "

@@ -85,6 +85,11 @@ TEST(SchemaNamesTest, OfDefinitionsAndAdministration) {
   EXPECT_THAT(Schemas("USE a"), ElementsAre("a"));
 }
 
+TEST(SchemaNamesTest, OfWhatIsNotUnderstood) {
+  EXPECT_THAT(Schemas("BEGIN NOT ATOMIC SELECT x FROM a.t; END"), ElementsAre("a"));
+  EXPECT_THAT(Schemas("FROBNICATE SELECT ON a.*"), ElementsAre("a"));
+}
+
 TEST(SchemaNamesTest, OfShow) {
   EXPECT_THAT(Schemas("SHOW TABLES FROM a"), ElementsAre("a"));
   EXPECT_THAT(Schemas("SHOW TABLES IN `a` LIKE 'x'"), ElementsAre("a"));
