@@ -70,7 +70,8 @@ BackendPool::PerBackend* BackendPool::Find(const routing::Backend& backend) {
 }
 
 routing::PoolUser BackendPool::AccountOf(const session::SessionLogin& login) {
-  AccountKey key{login.user.get(), session::PooledCapabilities(login.capabilities)};
+  AccountKey key{login.user.get(), session::PooledCapabilities(login.capabilities),
+                 !login.schema.empty()};
   return accounts_.try_emplace(std::move(key), static_cast<routing::PoolUser>(accounts_.size() + 1))
       .first->second;
 }
@@ -204,7 +205,12 @@ void BackendPool::Keep(BackendLink* link) {
 
 void BackendPool::Retake(BackendLink* link) {
   BackendConnection* connection = Of(link);
-  static_cast<PerBackend*>(connection->pool)->policy.Resume(connection->id);
+  if (connection->returned.has_value()) {
+    // A KILL is under way, so the policy does not have it back yet.
+    connection->returned.reset();
+  } else {
+    static_cast<PerBackend*>(connection->pool)->policy.Resume(connection->id);
+  }
   connection->use = BackendLink::Use::kLent;
 }
 
@@ -222,6 +228,11 @@ void BackendPool::Release(BackendLink* link, ReleaseHow how) {
       static_cast<PerBackend*>(connection->pool)->policy.Disown(connection->id);
       connection->use = BackendLink::Use::kFree;
       connection->dirty = how == ReleaseHow::kReset;
+      if (connection->dirty && connection->kills_under_way == 0 && !shutting_down_) {
+        // At once: what the session left behind may hold locks that others wait for.
+        StartReset(connection, nullptr);
+        return;
+      }
       GiveToPolicy(connection,
                    connection->dirty ? routing::Returned::kDirty : routing::Returned::kClean);
       return;
@@ -479,9 +490,11 @@ void BackendPool::OnErrandDone(BackendConnection* connection, bool ok) {
   }
   if (errand->Find(LinkErrand::Purpose::kPing) != nullptr) {
     // After a KILL. An error is the KILL's own, and it is spent now.
-    connection->use =
-        connection->user == nullptr ? BackendLink::Use::kFree : BackendLink::Use::kKept;
+    LinkUser* owner = connection->user;
+    connection->use = owner == nullptr ? BackendLink::Use::kFree : BackendLink::Use::kKept;
     GiveToPolicy(connection, *std::exchange(connection->returned, std::nullopt));
+    // Unless it went to somebody who was waiting, its owner may have asked for it meanwhile.
+    if (owner != nullptr && connection->user == owner) owner->OnLinkBack();
     return;
   }
   if (errand->first_error() != nullptr) {
@@ -490,7 +503,9 @@ void BackendPool::OnErrandDone(BackendConnection* connection, bool ok) {
     OnConnectionLost(connection, /*known_dead=*/false);
     return;
   }
-  connection->state = states_->AfterReset(connection->state);
+  // The schema stays, but variables that follow it are the server's own again: it is named once
+  // more.
+  connection->state = states_->AfterReset(states_->WithSchema(connection->state, {}));
   connection->statements.Clear();
   connection->dirty = false;
   connection->unread = {};
@@ -527,6 +542,18 @@ void BackendPool::Tick(uint64_t now_ns) {
       if (!next.has_value()) break;
       CarryOutForWaiter(backend.get(), next);
     }
+  }
+}
+
+void BackendPool::SetGauges() {
+  for (const auto& [id, backend] : backends_) {
+    const routing::PoolPolicy::Counts counts = backend->policy.counts();
+    metrics::BackendMetrics& gauges = metrics_->backend(id.index);
+    gauges.connections[metrics::PoolState::kIdle].Set(counts.idle);
+    gauges.connections[metrics::PoolState::kLent].Set(counts.in_use);
+    gauges.connections[metrics::PoolState::kConnecting].Set(counts.opening);
+    gauges.connections[metrics::PoolState::kLingering].Set(counts.lingering + counts.dirty);
+    gauges.waiting.Set(counts.waiting);
   }
 }
 

@@ -69,6 +69,8 @@ class BackendPool : public BackendConnectionOwner {
   // Every 100 ms: ages idle connections, times waiting sessions out, gives back what another worker
   // wants.
   void Tick(uint64_t now_ns);
+  // What the metrics show of the pool, as it is now.
+  void SetGauges();
   // Closes what is idle at once, and everything else when it is released. Then idle() comes true.
   void Shutdown();
   [[nodiscard]] bool empty() const { return connections_.empty() && kills_.empty(); }
@@ -106,10 +108,11 @@ class BackendPool : public BackendConnectionOwner {
   struct AccountKey {
     const auth::UserRecord* account;
     uint64_t capabilities;
+    bool has_schema;  // none can be brought out of one
     bool operator==(const AccountKey&) const = default;
     template <typename H>
     friend H AbslHashValue(H h, const AccountKey& key) {
-      return H::combine(std::move(h), key.account, key.capabilities);
+      return H::combine(std::move(h), key.account, key.capabilities, key.has_schema);
     }
   };
 

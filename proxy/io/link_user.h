@@ -23,6 +23,8 @@ class LinkUser {
   virtual void OnLinkLost(bool known_dead) = 0;
   virtual void OnLinkRobbed(session::SavedDiagnostics saved) = 0;
   virtual void OnTransactionFound() = 0;
+  // A kept connection that was busy with an errand of the router is only kept again.
+  virtual void OnLinkBack() = 0;
 };
 
 }  // namespace bulkhead::io

@@ -101,8 +101,10 @@ void SessionRunner::OnWritable() {
 void SessionRunner::OnEnd(const StreamEnd& end) {
   if (phase_ != Phase::Session && phase_ != Phase::Closed) {
     worker_->metrics()->logins_failed[metrics::LoginFailure::kDisconnected].Add();
-    worker_->LogLoginEnd(host_, handshake_ != nullptr ? handshake_->user() : std::string_view(),
-                         end.detail);
+    if (handshake_ != nullptr && !handshake_->user().empty()) {
+      worker_->LogLoginEnd(host_, handshake_->user(), "the client went away during the login");
+    }
+    (void)end;
   }
   phase_ = Phase::Closed;
   if (session_ != nullptr) session_->OnClientGone();
@@ -174,6 +176,8 @@ void SessionRunner::OnLinkLost(bool known_dead) {
 void SessionRunner::OnLinkRobbed(session::SavedDiagnostics saved) {
   session_->OnLinkRobbed(std::move(saved));
 }
+
+void SessionRunner::OnLinkBack() { session_->OnLinkBack(); }
 
 void SessionRunner::OnTransactionFound() { session_->OnTransactionFound(); }
 

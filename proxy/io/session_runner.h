@@ -66,6 +66,7 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
   void OnLinkLost(bool known_dead) override;
   void OnLinkRobbed(session::SavedDiagnostics saved) override;
   void OnTransactionFound() override;
+  void OnLinkBack() override;
 
   // session::SessionShell
   [[nodiscard]] uint64_t NowNs() const override;

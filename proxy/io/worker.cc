@@ -71,6 +71,24 @@ wire::Capabilities CompressionBits(const config::Compression& compression) {
   return bits;
 }
 
+// "5.5.5-10.11.6-MariaDB" is 101106, "8.0.36" 80036: what executable comments are compared with.
+uint32_t VersionNumber(std::string_view version) {
+  constexpr std::string_view kMariadbPrefix = "5.5.5-";
+  if (version.starts_with(kMariadbPrefix)) version.remove_prefix(kMariadbPrefix.size());
+  uint32_t parts[3] = {0, 0, 0};
+  size_t part = 0;
+  for (const char c : version) {
+    if (c == '.' && part < 2) {
+      ++part;
+    } else if (c >= '0' && c <= '9') {
+      parts[part] = parts[part] * 10 + static_cast<uint32_t>(c - '0');
+    } else {
+      break;
+    }
+  }
+  return parts[0] * 10000 + parts[1] * 100 + parts[2];
+}
+
 // Both vocabularies are in the same order; a test keeps them so.
 metrics::StatementOutcome OutcomeOf(session::Outcome outcome) {
   return static_cast<metrics::StatementOutcome>(outcome);
@@ -87,6 +105,7 @@ Worker::Worker(WorkerSetup setup) : setup_(std::move(setup)) {
     context.topology = options.topology;
     context.rules = &options.tenancy;
     context.server_family = listener->handshake->family;
+    context.server_version = VersionNumber(listener->handshake->server_version);
   }
   BackendPool::Options pool_options;
   pool_options.acquire_timeout_ms = Ns(options.pools.acquire_timeout) / kNsPerMs;
@@ -350,6 +369,7 @@ void Worker::FinishKill(uint32_t requester, uint64_t id, bool found) {
 void Worker::OnTick() {
   const uint64_t now = loop_.NowNs();
   pool_->Tick(now);
+  pool_->SetGauges();
   if (now - last_time_check_ns_ >= 1000 * kNsPerMs) {
     last_time_check_ns_ = now;
     CheckTimes(now);
@@ -367,10 +387,25 @@ void Worker::CheckTimes(uint64_t now_ns) {
     const bool idle = !runner->logged_in() || runner->session()->idle();
     if (idle && now_ns - runner->last_activity_ns() > limit) late.push_back(runner.get());
   }
+  CountPins();
   for (SessionRunner* runner : late) {
     if (!runner->logged_in()) setup_.metrics->logins_failed[metrics::LoginFailure::kTimeout].Add();
     runner->CloseClient();
   }
+}
+
+// Pins come and go with every statement; a look at all sessions once a second is cheaper than
+// counting each.
+void Worker::CountPins() {
+  std::array<int64_t, static_cast<size_t>(session::Pin::kCount)> counts{};
+  for (const auto& [id, runner] : runners_) {
+    if (!runner->logged_in() || runner->session()->pins().empty()) continue;
+    for (size_t pin = 0; pin < counts.size(); ++pin) {
+      if (runner->session()->pins().Has(static_cast<session::Pin>(pin))) ++counts[pin];
+    }
+  }
+  for (size_t pin = 0; pin < counts.size(); ++pin)
+    setup_.metrics->pinned_sessions[pin].Set(counts[pin]);
 }
 
 void Worker::RequestShutdown(uint64_t deadline_ms) {

@@ -111,6 +111,7 @@ class Worker {
   [[nodiscard]] uint32_t NextId();
   void OnTick();
   void CheckTimes(uint64_t now_ns);
+  void CountPins();
   void ContinueShutdown();
   BackendConnection::Options BackendOptions(const routing::Backend& backend,
                                             const session::SessionLogin& login) const;

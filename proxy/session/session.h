@@ -78,6 +78,8 @@ class Session {
   void OnLinkRobbed(SavedDiagnostics saved);
   // An error had left the server's status open; asked, it says that a transaction is running.
   void OnTransactionFound();
+  // A kept connection that was busy with an errand of the router is only kept again.
+  void OnLinkBack();
   // The connection in use or kept is gone. `known_dead`: the peer closed or reset it, nothing more
   // will run on it.
   void OnLinkLost(bool known_dead);
@@ -120,6 +122,9 @@ class Session {
     std::optional<Pin> pin;
     std::optional<Pin> pin_on_error;
     bool unlocks_tables = false;
+    bool unlocks_names = false;  // RELEASE_ALL_LOCKS()
+    int temporary_tables = 0;    // made, or (below 0) dropped
+    bool uncounted_temporary_tables = false;
     std::optional<uint64_t> last_insert_id;
     std::string text;  // of COM_STMT_PREPARE
     std::optional<TenantBinding> tenant;
@@ -144,9 +149,11 @@ class Session {
   void RouteText(const sql::StatementInfo& info, std::span<uint8_t> head);
   [[nodiscard]] bool HandleTenantAssignment(const sql::StatementInfo& info);
   void ChangeTenant(const std::string& tenant);
-  void CollectEffects(const sql::StatementInfo& info);
+  void CollectEffects(const sql::StatementInfo& info, std::string_view text);
   [[nodiscard]] static std::optional<Pin> PinOf(const sql::StatementInfo& info);
   [[nodiscard]] bool AnswerDiagnosticsLocally(const sql::StatementInfo& info);
+  [[nodiscard]] bool AnswerNumberLocally(const sql::StatementInfo& info, std::string_view text);
+  void CollectLockEffects(const sql::StatementInfo& info, std::string_view text, Effects* effects);
   void OnUseSchema(std::string_view schema, std::span<uint8_t> head);
   void OnKill(uint64_t id, bool query_only);
   [[nodiscard]] const sql::LexerMode& lexer_mode();
@@ -212,6 +219,7 @@ class Session {
   void ApplyStatus();
   void ApplyEffects();
   void NoteDiagnostics();
+  void NoteCounts();
 
   SessionShell* const shell_;
   SessionContext* const context_;
@@ -224,6 +232,11 @@ class Session {
   bool transaction_may_commit_ =
       false;  // something was sent since BEGIN that can commit or run stored code
   bool transaction_wrote_ = false;
+  int temporary_tables_ = 0;  // as far as they can be counted
+  bool temporary_tables_counted_ = true;
+  int64_t row_count_ = -1;  // what ROW_COUNT() and FOUND_ROWS() must say on another connection
+  std::optional<uint64_t> found_rows_;  // not known after a statement without a result
+  bool tables_locked_ = false;
   bool locked_by_tables_only_ = true;  // Pin::kLock is LOCK TABLES alone: UNLOCK TABLES ends it
   bool link_is_new_ = false;           // nothing of this session was sent on link_ yet
   BackendLink* link_ = nullptr;

@@ -182,6 +182,12 @@ void Session::ForgetState() {
   statements_.Clear();
   saved_.reset();
   last_insert_id_ = 0;
+  row_count_ = -1;
+  found_rows_.reset();
+  temporary_tables_ = 0;
+  temporary_tables_counted_ = true;
+  tables_locked_ = false;
+  locked_by_tables_only_ = true;
   status_ = wire::kStatusAutocommit;
   tenant_ = TenantBinding(login_.schema);
   // Checked at login; a topology that has changed since says so with the first statement.

@@ -201,11 +201,6 @@ void Session::GiveBackAndTryAnother(std::span<uint8_t> head) {
   std::vector<uint8_t> kept(head.begin(), head.end());
   held_ = {};
   GiveBack(ReleaseHow::kClose);
-  if (++request_.attempts >= kMaxAttempts) {
-    AnswerError(MakeError(wire::ClientError::kSliceUnavailable,
-                          "no connection to the backend is fit for this session"));
-    return;
-  }
   state_ = State::ExpectCommand;
   Place(target_, kept);
 }
@@ -282,6 +277,9 @@ void Session::KeepOrGiveBack() {
 void Session::GiveBack(ReleaseHow how) {
   if (link_ == nullptr) return;
   BackendLink* link = std::exchange(link_, nullptr);
+  // Connections of logins without a schema are shared among such logins, and none can be brought
+  // out of one.
+  if (login_.schema.empty() && !link->state->schema.empty()) how = ReleaseHow::kClose;
   if (how == ReleaseHow::kFree && (pins_.HoldsState() || link->dirty || link->unread.status))
     how = ReleaseHow::kReset;
   last_insert_id_ = link->last_insert_id;
@@ -307,6 +305,14 @@ void Session::OnTransactionFound() {
   pins_.Add(Pin::kTransaction);
   status_ |= wire::kStatusInTransaction;
   if (state_ != State::ExpectLink) return;
+  std::vector<uint8_t> head = std::exchange(held_, {});
+  state_ = State::ExpectCommand;
+  UseLink(head);
+}
+
+void Session::OnLinkBack() {
+  if (state_ != State::ExpectLink || link_ == nullptr) return;
+  shell_->Retake(link_);
   std::vector<uint8_t> head = std::exchange(held_, {});
   state_ = State::ExpectCommand;
   UseLink(head);

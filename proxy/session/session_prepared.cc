@@ -119,7 +119,7 @@ void Session::OnExecute(std::span<uint8_t> head) {
     return;
   }
   if (AsksForCursor(Payload(head))) statement->wants_own = true;
-  CollectEffects(info);
+  CollectEffects(info, statement->text->sql());
   RouteText(info, head);
 }
 

@@ -1,5 +1,7 @@
 // SQL texts: what a statement sets and leaves behind, and where it goes.
 
+#include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "proxy/session/session.h"
@@ -12,6 +14,21 @@ namespace {
 
 using sql::Assignment;
 using sql::StatementKind;
+
+bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](unsigned char x, unsigned char y) {
+           return std::tolower(x) == std::tolower(y);
+         });
+}
+
+// Anywhere in the text, also inside a string: used only where a false yes is the careful answer.
+bool Mentions(std::string_view text, std::string_view word) {
+  return std::search(text.begin(), text.end(), word.begin(), word.end(),
+                     [](unsigned char x, unsigned char y) {
+                       return std::tolower(x) == std::tolower(y);
+                     }) != text.end();
+}
 
 std::string_view AsText(std::span<const uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -63,7 +80,18 @@ void Session::OnQuery(std::span<uint8_t> head) {
       break;
   }
   if (info.Has(sql::kReadsWarnings) && AnswerDiagnosticsLocally(info)) return;
-  CollectEffects(info);
+  if (info.Has(sql::kReadsConnectionId | sql::kReadsRowCount | sql::kReadsFoundRows) &&
+      AnswerNumberLocally(info, text)) {
+    return;
+  }
+  if (info.kind != StatementKind::kSet && info.Has(sql::kWritesUserVariable) &&
+      Mentions(text, "@tenant")) {
+    AnswerError(MakeError(
+        wire::ClientError::kTenantChangeRefused,
+        "@tenant is set by SET @tenant = 'name' alone, with a literal or a bound parameter"));
+    return;
+  }
+  CollectEffects(info, text);
   RouteText(info, head);
 }
 
@@ -155,7 +183,7 @@ std::optional<Pin> Session::PinOf(const sql::StatementInfo& info) {
 }
 
 // What the statement changes if the server says OK.
-void Session::CollectEffects(const sql::StatementInfo& info) {
+void Session::CollectEffects(const sql::StatementInfo& info, std::string_view text) {
   request_.pin_before = PinOf(info);
   Effects effects;
   bool any = false;
@@ -176,7 +204,77 @@ void Session::CollectEffects(const sql::StatementInfo& info) {
     effects.last_insert_id = set.last_insert_id;
     if (info.assignments.size() > 1) effects.pin_on_error = Pin::kFailedSet;
   }
+  if (info.Has(sql::kUsesLockFunction | sql::kCreatesTempTable | sql::kDropsTempTable)) {
+    any = true;
+    CollectLockEffects(info, text, &effects);
+  }
   if (any) effects_ = std::make_unique<Effects>(std::move(effects));
+}
+
+// What ends a pin: all named locks given back, and each temporary table dropped that was made.
+void Session::CollectLockEffects(const sql::StatementInfo& info, std::string_view text,
+                                 Effects* effects) {
+  if (info.Has(sql::kUsesLockFunction)) {
+    effects->unlocks_names = Mentions(text, "RELEASE_ALL_LOCKS") && !Mentions(text, "GET_LOCK") &&
+                             !info.Has(sql::kMultiStatement);
+    if (effects->unlocks_names) effects->pin.reset();
+  }
+  if (!info.Has(sql::kCreatesTempTable | sql::kDropsTempTable)) return;
+  // IF [NOT] EXISTS and OR REPLACE leave open what was there before.
+  if (Mentions(text, "EXISTS") || Mentions(text, "REPLACE") || info.Has(sql::kMultiStatement)) {
+    effects->uncounted_temporary_tables = true;
+  } else if (info.Has(sql::kCreatesTempTable)) {
+    effects->temporary_tables = 1;
+  } else {
+    effects->temporary_tables = -1 - static_cast<int>(std::count(text.begin(), text.end(), ','));
+  }
+}
+
+// SELECT CONNECTION_ID() has the id that the client was given at login, and ROW_COUNT() and
+// FOUND_ROWS() are known here where the connection that knows them went to another session. True:
+// answered.
+bool Session::AnswerNumberLocally(const sql::StatementInfo& info, std::string_view text) {
+  const bool lost = link_ == nullptr || link_is_new_;
+  std::string_view expression = text;
+  constexpr std::string_view kSelect = "SELECT ";
+  const bool bare = expression.size() > kSelect.size() &&
+                    EqualsIgnoreCase(expression.substr(0, kSelect.size()), kSelect);
+  if (bare) expression.remove_prefix(kSelect.size());
+  while (!expression.empty() &&
+         (expression.back() == ';' || expression.back() == ' ' || expression.back() == '\n')) {
+    expression.remove_suffix(1);
+  }
+  std::optional<std::string> value;
+  bool is_unsigned = true;
+  if (bare && EqualsIgnoreCase(expression, "CONNECTION_ID()")) {
+    value = std::to_string(login_.connection_id);
+  } else if (bare && lost && EqualsIgnoreCase(expression, "ROW_COUNT()")) {
+    value = std::to_string(row_count_);
+    is_unsigned = false;
+  } else if (bare && lost && found_rows_.has_value() &&
+             EqualsIgnoreCase(expression, "FOUND_ROWS()")) {
+    value = std::to_string(*found_rows_);
+    is_unsigned = false;
+  }
+  if (!value.has_value()) {
+    if (!lost || !info.Has(sql::kReadsRowCount | sql::kReadsFoundRows)) return false;
+    AnswerErrorAndClose(MakeError(wire::ClientError::kStateLost), Outcome::kStateLost);
+    return true;
+  }
+  std::vector<uint8_t>& out = context_->scratch;
+  out.clear();
+  wire::ResultSetWriter writer(&out, static_cast<uint8_t>(request_.last_sequence + 1),
+                               login_.capabilities, status_);
+  wire::ColumnDefinition column = wire::NumberColumn(expression, is_unsigned);
+  column.collation = wire::kCollationBinary;
+  writer.Begin({column});
+  writer.Row({std::string_view(*value)});
+  writer.End();
+  shell_->SendToClient(out);
+  row_count_ = -1;
+  found_rows_ = 1;
+  FinishCommand(Outcome::kOk);
+  return true;
 }
 
 // SHOW WARNINGS and the like after the connection that knows them went to another session. True:

@@ -117,6 +117,7 @@ void Session::NoteDiagnostics() {
   if ((request_.flags & sql::kReadsWarnings) != 0 && request_.kind == sql::StatementKind::kShow)
     return;
   saved_.reset();
+  NoteCounts();
   UnreadDiagnostics& unread = link_->unread;
   unread.warnings = !tracker_.ok() || tracker_.warnings() > 0;
   const bool may_set_id = request_.kind == sql::StatementKind::kDml ||
@@ -133,16 +134,37 @@ void Session::NoteDiagnostics() {
   }
 }
 
+// What ROW_COUNT() and FOUND_ROWS() say from now on.
+void Session::NoteCounts() {
+  const bool is_prepare = request_.grammar == ResponseGrammar::kPrepare;
+  if (is_prepare) return;
+  const bool had_rows = tracker_.ok() && request_.kind == sql::StatementKind::kSelect;
+  row_count_ = tracker_.ok() && !had_rows ? static_cast<int64_t>(tracker_.affected_rows()) : -1;
+  found_rows_.reset();
+  if (had_rows) found_rows_ = tracker_.rows();
+}
+
 void Session::ApplyEffects() {
   const std::unique_ptr<Effects> effects = std::move(effects_);
   if (request_.kind == sql::StatementKind::kLockTables)
     locked_by_tables_only_ = !pins_.Has(Pin::kLock) || locked_by_tables_only_;
   if ((request_.flags & sql::kUsesLockFunction) != 0) locked_by_tables_only_ = false;
+  if (request_.kind == sql::StatementKind::kLockTables) tables_locked_ = true;
   if (!tracker_.ok()) {
     if (effects->pin_on_error.has_value()) pins_.Add(*effects->pin_on_error);
     return;
   }
   if (effects->pin.has_value()) pins_.Add(*effects->pin);
+  if (effects->unlocks_names && !tables_locked_) {
+    pins_.Remove(Pin::kLock);
+    locked_by_tables_only_ = true;
+  }
+  if (effects->uncounted_temporary_tables) temporary_tables_counted_ = false;
+  temporary_tables_ += effects->temporary_tables;
+  if (effects->temporary_tables < 0 && temporary_tables_counted_ && temporary_tables_ == 0) {
+    pins_.Remove(Pin::kTemporaryTable);
+  }
+  if (effects->unlocks_tables) tables_locked_ = false;
   if (effects->unlocks_tables && locked_by_tables_only_) pins_.Remove(Pin::kLock);
   if (effects->state != nullptr) {
     state_vector_ = effects->state;
