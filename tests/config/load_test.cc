@@ -73,7 +73,8 @@ admin_users:
   - {name: admin, password_env: BULKHEAD_ADMIN_PASSWORD}
 probe: {user: bulkhead_probe, password_file: /etc/bulkhead/probe.password}
 control: {user: bulkhead, password_file: /etc/bulkhead/control.password}
-tenancy: {username_pattern: "{user}@{tenant}", database_pattern: "tenant_{tenant}", unassigned: reject}
+tenancy: {username_pattern: "{user}@{tenant}", database_pattern: "tenant_{tenant}",
+          unassigned: reject}
 hold: {policy: hold, max_wait: 10s, outage_limit: 60s, max_statements: 5000, max_bytes: 64MiB}
 topology:
   backends: [{name: db1, address: "10.0.0.1:3306"}, {name: db2, address: "10.0.0.2:3306"}]
