@@ -163,8 +163,8 @@ class Analyzer {
   bool names_are_not_calls_ = false;        // the head of a DDL statement
   bool writes_user_variables_ = false;      // whatever @x stands in it
   bool is_delete_ = false;
-  bool in_set_statement_ = false;  // SET STATEMENT ...: FOR ends a value
-  bool kind_pending_ = false;      // WITH ...: the verb is still to come
+  uint32_t set_statements_ = 0;  // SET STATEMENT ...: FOR ends a value
+  bool kind_pending_ = false;    // WITH ...: the verb is still to come
 };
 
 // `name` without its quotes, doubled quotes halved.

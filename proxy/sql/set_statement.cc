@@ -9,6 +9,8 @@
 namespace bulkhead::sql {
 namespace {
 
+constexpr uint32_t kMaxSetStatements = 8;  // within each other, which recurses
+
 // Functions that need no parentheses: as a value they are no bare word.
 constexpr std::array<std::string_view, 10> kValueFunctions = {
     "current_date", "current_time",   "current_timestamp", "current_user", "current_role",
@@ -170,7 +172,7 @@ bool Analyzer::ParseAssigned(Assignment assignment) {
 
 bool Analyzer::AtValueEnd() const {
   return AtEnd() ||
-         (depth_ == 0 && (cur_.Is(',') || (in_set_statement_ && cur_.Is(Keyword::kFor))));
+         (depth_ == 0 && (cur_.Is(',') || (set_statements_ > 0 && cur_.Is(Keyword::kFor))));
 }
 
 bool Analyzer::ParseValue(Assignment* assignment) {
@@ -325,8 +327,8 @@ bool Analyzer::ParseOtherSet(std::string_view name) {
 
 // MariaDB: SET STATEMENT x=1, y=2 FOR statement.
 bool Analyzer::ParseSetStatement() {
-  if (in_set_statement_) return false;
-  in_set_statement_ = true;
+  if (set_statements_ == kMaxSetStatements) return false;
+  ++set_statements_;
   Assignment::Target scope = Assignment::Target::kSession;
   do {
     if (!cur_.IsName() || !ParseSetItem(&scope)) return false;

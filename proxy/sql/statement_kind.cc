@@ -14,7 +14,7 @@ void Analyzer::ParseStatement() {
   names_are_not_calls_ = false;
   writes_user_variables_ = false;
   is_delete_ = false;
-  in_set_statement_ = false;
+  set_statements_ = 0;
   kind_pending_ = false;
   if (mode_.oracle && !AtEnd()) Flag(kUnknownFunction | kReferencesTable);
   if (AtEnd()) {
