@@ -100,7 +100,7 @@ struct ClientStatement {
 class ClientStatements {
  public:
   static constexpr size_t kMaxStatements = 16382;  // the servers' default
-  static constexpr size_t kMaxTextBytes = 16 * 1024 * 1024;
+  static constexpr size_t kMaxTextBytes = size_t{16} << 20;
 
   explicit ClientStatements(size_t max_statements = kMaxStatements,
                             size_t max_text_bytes = kMaxTextBytes)

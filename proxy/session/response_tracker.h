@@ -46,7 +46,7 @@ enum class ResponseGrammar : uint8_t {
 class ResponseTracker {
  public:
   static constexpr size_t kMessageLimit = 512;
-  static constexpr size_t kSessionStateLimit = 64 * 1024;
+  static constexpr size_t kSessionStateLimit = size_t{64} << 10;
   static constexpr size_t kGatherLimit = kSessionStateLimit + 1024;
 
   enum class Progress : uint8_t {

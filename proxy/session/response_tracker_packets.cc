@@ -148,13 +148,12 @@ bool ResponseTracker::FinishPrepareOk(std::span<const uint8_t> payload) {
   metadata_follows_ = prepare_ok.metadata_follows;
   metadata_hash_ = kHashBasis;
   HashPiece(payload.subspan(5, 4));  // both counts
-  if (parameter_count_ == 0) {
+  const bool nothing_comes = !metadata_follows_ && Has(wire::kClientDeprecateEof);
+  if (parameter_count_ == 0 || nothing_comes) {
     ExpectColumnsOfPrepare();
   } else if (metadata_follows_) {
     definitions_left_ = parameter_count_;
     state_ = State::ExpectParameter;
-  } else if (Has(wire::kClientDeprecateEof)) {
-    ExpectColumnsOfPrepare();
   } else {
     state_ = State::ExpectParametersEnd;
   }

@@ -31,7 +31,7 @@
 namespace bulkhead::session {
 
 inline constexpr size_t kMaxVariables = 128;
-inline constexpr size_t kMaxVectorBytes = 16 * 1024;
+inline constexpr size_t kMaxVectorBytes = size_t{16} << 10;
 inline constexpr size_t kMaxValueBytes = 1024;
 
 // Name, and the text that stands behind `SET name =`. Sorted by name, names distinct.
