@@ -59,7 +59,7 @@ def test_kill_of_idle_connections(server, routers):
     while time.monotonic() < stop_at - 0.5:
         # Only those that have idled for a while: a statement sent while the KILL is on its way would truly be unknown.
         for row in server.execute(
-            "SELECT id FROM information_schema.processlist WHERE user = 'app' AND command = 'Sleep' AND time_ms > 300"
+            "SELECT id FROM information_schema.processlist WHERE user = 'app' AND command = 'Sleep' AND time_ms > 60"
         ):
             try:
                 server.execute(f'KILL {row[0]}')
