@@ -97,7 +97,7 @@ void Analyzer::ScanTableName(TablePosition position) {
   const int parts = ReadQualifiers(false);
   if (position == TablePosition::kSource && cur_.Is('(')) {
     // No table has arguments: JSON_TABLE, or what only looked like a list of tables.
-    OnCall(parts == 1 ? first : Token(), Token());
+    if (!first.Is(Keyword::kJsonTable)) OnCall(parts == 1 ? first : Token(), Token());
     return;
   }
   Flag(kReferencesTable);
@@ -187,9 +187,10 @@ void Analyzer::OnQuotedCall(const Token& name) {
 }
 
 // A name with a parenthesis behind it is something else where a column list may follow: AS x (a),
-// FROM (SELECT ...) x (a), WITH x (a) AS, CREATE TABLE t (a INT).
+// FROM (SELECT ...) x (a), WITH x (a) AS, CREATE TABLE t (a INT). Behind a closing parenthesis or a
+// string there is only an operator or an alias: MATCH (a) AGAINST ('x'), PATH '$' COLUMNS (a INT).
 bool Analyzer::MayBeCall(const Token& before) const {
-  if (names_are_not_calls_ || before.Is(')')) return false;
+  if (names_are_not_calls_ || before.Is(')') || before.kind == TokenKind::kString) return false;
   if (before.Is(Keyword::kAs)) return false;
   if (in_cte_list_ && depth_ == cte_depth_) {
     return !before.Is(Keyword::kWith) && !before.Is(Keyword::kRecursive) && !before.Is(',');

@@ -126,6 +126,19 @@ TEST(FunctionsTest, CommonExpressions) {
   }
 }
 
+// MariaDB 10.11 calls a stored function for each of these.
+TEST(FunctionsTest, WordsThatAreNotReserved) {
+  for (const std::string_view word :
+       {"STATUS", "DATA",      "EVENT",       "LEVEL",        "NEXT",    "QUERY",      "SHARE",
+        "TABLES", "TEMPORARY", "WORK",        "XML",          "CHAIN",   "CONNECTION", "JSON_TABLE",
+        "LESS",   "PROFILE",   "TRANSACTION", "WARNINGS",     "LATERAL", "ID",         "ROLE",
+        "ONLY",   "SEQUENCE",  "STATEMENT",   "AFTER",        "AGAINST", "COLUMNS",    "ESCAPE",
+        "HASH",   "LIST",      "OF",          "SQL_NO_CACHE", "THAN",    "UNTIL"}) {
+    EXPECT_TRUE(Unknown("1+" + std::string(word) + "(1)")) << word;
+  }
+  EXPECT_FALSE(Unknown("1 FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a INT PATH '$')) x"));
+}
+
 TEST(FunctionsTest, DependOnTheServer) {
   EXPECT_FALSE(Unknown("REGEXP_LIKE('a','b')", MySql()));
   EXPECT_TRUE(Unknown("REGEXP_LIKE('a','b')", MySql(50744)));
