@@ -179,7 +179,8 @@ bool BackendPool::OpenConnection(PerBackend* backend, routing::PoolConnection id
       make_options_(*topology_->backend(request.target.backend), *request.login);
   raw->pool_user = request.login->pool_account;
   raw->state = states_->AtLogin(options.login.collation, {},
-                                (options.login.required & wire::kClientMultiStatements) != 0);
+                                (options.login.required & wire::kClientMultiStatements) != 0,
+                                options.login.required);
   raw->Open(std::move(options));
   return true;
 }

@@ -109,6 +109,7 @@ class Session {
     uint64_t started_ns = 0;
     uint64_t rest_of_frame = 0;     // bytes of the current frame not yet taken from the client
     std::optional<Pin> pin_before;  // from the moment it is sent, whatever the answer
+    bool pin_is_new = false;        // pin_before was not there before
     uint8_t last_sequence = 0;      // of the client's packets so far
     uint8_t attempts = 0;           // connections that died before it was sent
     bool more_frames = false;       // the current frame is full: another follows
@@ -220,6 +221,7 @@ class Session {
   void ApplyEffects();
   void NoteDiagnostics();
   void NoteCounts();
+  void UnpinWhatDidNotRun();
 
   SessionShell* const shell_;
   SessionContext* const context_;
@@ -245,7 +247,7 @@ class Session {
   StateVectorPtr state_vector_;  // what a connection must have for this session
   StateVectorPtr wanted_;  // the same for the command under way, whose hint may mean another schema
   sql::LexerMode lexer_mode_;
-  const StateVector* lexer_mode_of_ = nullptr;  // the vector that lexer_mode_ was made from
+  StateVectorPtr lexer_mode_of_;  // the vector that lexer_mode_ was made from
   Request request_;
   std::unique_ptr<Effects> effects_;
   StateVectorPtr restored_to_;  // by the errand under way

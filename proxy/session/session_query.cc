@@ -37,9 +37,9 @@ std::string_view AsText(std::span<const uint8_t> bytes) {
 }  // namespace
 
 const sql::LexerMode& Session::lexer_mode() {
-  if (lexer_mode_of_ != state_vector_.get()) {
+  if (lexer_mode_of_ != state_vector_) {
     lexer_mode_ = LexerModeOf(*state_vector_, context_->server_family, context_->server_version);
-    lexer_mode_of_ = state_vector_.get();
+    lexer_mode_of_ = state_vector_;
   }
   return lexer_mode_;
 }

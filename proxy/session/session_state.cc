@@ -177,8 +177,7 @@ RestorePlan PlanRestore(const StateVector& has, const StateVector& wanted, Serve
   RestorePlan plan;
   if (&has == &wanted) return plan;
   plan.possible = CanRestore(has, wanted);
-  if (!plan.possible) return plan;
-  if (has.schema != wanted.schema) plan.init_db = wanted.schema;
+  if (plan.possible && has.schema != wanted.schema) plan.init_db = wanted.schema;
   if (has.multi_statements != wanted.multi_statements) {
     plan.multi_statements = wanted.multi_statements;
   }

@@ -124,7 +124,8 @@ struct SetEffect {
 // How to get a connection from one state to another, in this order. Each text must be confirmed by
 // the server before anything of a client follows.
 struct RestorePlan {
-  // False: it can't be done. The connection has a schema and the session wants none.
+  // False: the connection has a schema and the session wants none, which can't be done. The rest of
+  // the plan is good.
   bool possible = true;
   std::optional<std::string> init_db;    // COM_INIT_DB
   std::optional<bool> multi_statements;  // COM_SET_OPTION

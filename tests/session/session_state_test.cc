@@ -313,6 +313,9 @@ TEST_F(SetTest, SchemasAndOptionsAreRestored) {
   EXPECT_FALSE(CanRestore(*start_, *none));
   EXPECT_FALSE(PlanRestore(*start_, *none, family_).possible);
   EXPECT_FALSE(PlanRestore(*start_, *none, family_).empty());
+  Set("SET autocommit=0");
+  EXPECT_EQ(PlanRestore(*state_, *none, family_).set_sql, "SET @@session.autocommit=DEFAULT");
+  EXPECT_EQ(PlanRestore(*state_, *none, family_).init_db, std::nullopt);
   EXPECT_TRUE(CanRestore(*none, *start_));
   EXPECT_TRUE(CanRestore(*none, *none));
 }
