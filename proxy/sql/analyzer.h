@@ -153,8 +153,10 @@ class Analyzer {
 
   // Of the statement that is being read.
   uint32_t depth_ = 0;
-  uint64_t from_lists_ = 0;    // bit of a depth: a comma there separates tables
-  uint64_t from_is_word_ = 0;  // bit of a depth: FROM there belongs to a function's arguments
+  uint64_t from_lists_ = 0;     // bit of a depth: a comma there separates tables
+  uint64_t from_is_word_ = 0;   // bit of a depth: FROM there belongs to a function's arguments
+  uint64_t two_arguments_ = 0;  // bit of a depth: arguments of a function that takes two
+  uint64_t one_comma_ = 0;      // bit of a depth: a comma was there
   CallEffect next_call_ = CallEffect::kNone;
   TablePosition table_position_ = TablePosition::kNone;
   uint32_t cte_depth_ = 0;

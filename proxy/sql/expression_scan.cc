@@ -203,6 +203,10 @@ void Analyzer::OnEffect(CallEffect effect) {
   switch (effect) {
     case CallEffect::kNone:
     case CallEffect::kFromInside:
+    case CallEffect::kSomeArgument:
+      break;
+    case CallEffect::kTwoArguments:
+      if (depth_ >= 63) Flag(kUnknownFunction);  // too deep for counting
       break;
     case CallEffect::kLock:
       Flag(kUsesLockFunction);
@@ -237,14 +241,18 @@ void Analyzer::OpenParenthesis(bool of_tables) {
   ++depth_;
   from_lists_ &= ~DepthBit();
   from_is_word_ &= ~DepthBit();
+  two_arguments_ &= ~DepthBit();
+  one_comma_ &= ~DepthBit();
   if (of_tables) from_lists_ |= DepthBit();
   if (depth_ >= 64) Flag(kReferencesTable);
   const CallEffect effect = next_call_;
   next_call_ = CallEffect::kNone;
   if (effect == CallEffect::kFromInside) from_is_word_ |= DepthBit();
+  if (effect == CallEffect::kTwoArguments) two_arguments_ |= DepthBit();
   if (effect == CallEffect::kSequence) table_position_ = TablePosition::kTarget;
   Advance();
   if (effect == CallEffect::kLastInsertId && !cur_.Is(')')) Flag(kSetsLastInsertId);
+  if (effect == CallEffect::kSomeArgument && cur_.Is(')')) Flag(kUnknownFunction);
   if (StartsQuery(cur_)) {
     table_position_ = TablePosition::kNone;
     EndTables();
@@ -257,10 +265,15 @@ void Analyzer::ScanSymbol() {
       OpenParenthesis(false);
       return;
     case ')':
+      if ((two_arguments_ & ~one_comma_ & DepthBit()) != 0) Flag(kUnknownFunction);
       if (depth_ > 0) --depth_;
       if (in_cte_list_ && depth_ < cte_depth_) in_cte_list_ = false;
       break;
     case ',':
+      if ((one_comma_ & DepthBit()) != 0 && (two_arguments_ & DepthBit()) != 0) {
+        Flag(kUnknownFunction);
+      }
+      one_comma_ |= DepthBit();
       if (InFromList()) table_position_ = TablePosition::kSource;
       break;
     default:

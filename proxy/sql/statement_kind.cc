@@ -7,6 +7,8 @@ void Analyzer::ParseStatement() {
   depth_ = 0;
   from_lists_ = 0;
   from_is_word_ = 0;
+  two_arguments_ = 0;
+  one_comma_ = 0;
   next_call_ = CallEffect::kNone;
   table_position_ = TablePosition::kNone;
   in_cte_list_ = false;

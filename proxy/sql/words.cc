@@ -176,6 +176,7 @@ struct Table {
       word.effect = group.effect;
       word.since_mysql = group.since_mysql;
       word.since_mariadb = group.since_mariadb;
+      word.before_mysql = group.before_mysql;
       Add(rest.substr(0, end), word);
       rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
     }

@@ -62,8 +62,10 @@ enum class CallEffect : uint8_t {
   kRowCount,
   kConnectionId,
   kSessionStatus,
-  kSequence,    // NEXTVAL, LASTVAL, SETVAL: moves what later calls read; its argument is a table
-  kFromInside,  // FROM may stand in its arguments: EXTRACT, TRIM, SUBSTRING, ...
+  kSequence,      // NEXTVAL, LASTVAL, SETVAL: moves what later calls read; its argument is a table
+  kSomeArgument,  // with none it is a stored function
+  kTwoArguments,  // with any other number it is a stored function
+  kFromInside,    // FROM may stand in its arguments: EXTRACT, TRIM, SUBSTRING, ...
 };
 
 inline constexpr size_t kMaxWordLength = 32;
@@ -79,9 +81,13 @@ struct Word {
   uint32_t since_mysql = kNotThere;  // of `form`: before that version it is kStored
   uint32_t since_mariadb = kNotThere;
 
+  uint32_t before_mysql = kNotThere;
+
   [[nodiscard]] CallForm FormFor(const LexerMode& mode) const {
-    return mode.server_version >= (mode.mariadb ? since_mariadb : since_mysql) ? form
-                                                                               : CallForm::kStored;
+    const uint32_t version = mode.server_version;
+    const bool there =
+        mode.mariadb ? version >= since_mariadb : version >= since_mysql && version < before_mysql;
+    return there ? form : CallForm::kStored;
   }
 };
 

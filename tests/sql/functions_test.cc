@@ -139,7 +139,22 @@ TEST(FunctionsTest, WordsThatAreNotReserved) {
   EXPECT_FALSE(Unknown("1 FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a INT PATH '$')) x"));
 }
 
+// MariaDB 10.11 calls stored functions `point` and `linestring` with these arguments.
+TEST(FunctionsTest, DependOnTheNumberOfArguments) {
+  EXPECT_FALSE(Unknown("POINT(1,2), POINT((1),ABS(2)), POINT (POINT(1,2), MOD(3,4))"));
+  EXPECT_TRUE(Unknown("POINT(1)"));
+  EXPECT_TRUE(Unknown("POINT()"));
+  EXPECT_TRUE(Unknown("POINT(1,2,3)"));
+  EXPECT_TRUE(Unknown("POINT(MOD(1,2))"));
+  EXPECT_TRUE(Unknown("POINT((1,2))"));
+  EXPECT_FALSE(Unknown("LINESTRING(POINT(1,2),POINT(3,4))"));
+  EXPECT_TRUE(Unknown("LINESTRING()"));
+}
+
 TEST(FunctionsTest, DependOnTheServer) {
+  EXPECT_FALSE(Unknown("MD5('x'), SHA1('x'), SHA('x')"));
+  EXPECT_FALSE(Unknown("MD5('x'), SHA1('x'), SHA('x')", MySql(80036)));
+  EXPECT_TRUE(Unknown("MD5('x')", MySql(90600)));
   EXPECT_FALSE(Unknown("REGEXP_LIKE('a','b')", MySql()));
   EXPECT_TRUE(Unknown("REGEXP_LIKE('a','b')", MySql(50744)));
   EXPECT_TRUE(Unknown("REGEXP_LIKE('a','b')"));
