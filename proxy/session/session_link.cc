@@ -232,7 +232,10 @@ void Session::RequestIsComplete() {
 // What may be true of the server from now on, whatever the answer.
 void Session::NoteBeforeSending() {
   using sql::StatementKind;
-  if (request_.pin_before.has_value()) pins_.Add(*request_.pin_before);
+  if (request_.pin_before.has_value()) {
+    request_.pin_is_new = !pins_.Has(*request_.pin_before);
+    pins_.Add(*request_.pin_before);
+  }
   if (request_.kind == StatementKind::kDml) transaction_wrote_ = true;
   if (!pins_.Has(Pin::kTransaction)) return;
   switch (request_.kind) {

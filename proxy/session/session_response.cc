@@ -81,6 +81,7 @@ void Session::FinishResponse() {
   NoteDiagnostics();
   if (request_.grammar == ResponseGrammar::kPrepare) FinishPrepare();
   if (request_.statement_id != 0) FinishExecute();
+  if (!ok && request_.pin_is_new) UnpinWhatDidNotRun();
   if (effects_ != nullptr) ApplyEffects();
   if (request_.kind == sql::StatementKind::kCommit ||
       request_.kind == sql::StatementKind::kRollback) {
@@ -88,6 +89,20 @@ void Session::FinishResponse() {
   }
   FinishCommand(ok ? Outcome::kOk : Outcome::kServerError);
   KeepOrGiveBack();
+}
+
+// EXECUTE of a name that nobody prepared, and what the server could not parse, have left nothing
+// behind.
+void Session::UnpinWhatDidNotRun() {
+  constexpr uint16_t kUnknownStatement = 1243;
+  constexpr uint16_t kSyntaxError = 1064;
+  if ((request_.flags & sql::kMultiStatement) != 0 && request_.kind != sql::StatementKind::kOther)
+    return;
+  const bool nothing_ran = (request_.kind == sql::StatementKind::kExecuteText &&
+                            tracker_.error_code() == kUnknownStatement) ||
+                           (request_.kind == sql::StatementKind::kOther &&
+                            tracker_.error_code() == kSyntaxError && tracker_.results() == 0);
+  if (nothing_ran) pins_.Remove(*request_.pin_before);
 }
 
 void Session::ApplyStatus() {
