@@ -31,6 +31,7 @@ constexpr int kMaxDepth =
 constexpr uint32_t kMaxPageEntries =
     32;                               // measured: smaller costs memory, larger costs change time
 constexpr uint32_t kMergeBelow = 16;  // an inner node whose pages hold fewer becomes one page
+constexpr uint32_t kAllChildren = 0xFFFFFFFF;  // of kFanOut
 constexpr int kPrefetchLines = 14;
 constexpr size_t kEntryHead = 7;  // name size, physical size, flags, shard (4)
 
@@ -351,7 +352,12 @@ std::optional<TenantRecord> TenantDirectory::Find(std::string_view name, uint64_
   const Node* node = root_;
   for (int depth = 0; node != nullptr && !node->is_page; ++depth) {
     const int branch = Branch(hash, name, depth);
-    node = HasChild(node, branch) ? Children(node)[ChildIndex(node, branch)] : nullptr;
+    if (node->bitmap == kAllChildren) [[likely]] {
+      // Guessed by the processor, which then asks for the child without waiting for the bitmap.
+      node = Children(node)[branch];
+    } else {
+      node = HasChild(node, branch) ? Children(node)[ChildIndex(node, branch)] : nullptr;
+    }
   }
   if (node == nullptr) return std::nullopt;
   // A page is a few cache lines that are in no cache, in a large directory; ask for all of them at

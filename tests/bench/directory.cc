@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <functional>
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -41,6 +42,25 @@ double Best(int steps, const std::function<void()>& round) {
     best = std::min(best, (CpuNanos() - start) / steps);
   }
   return best;
+}
+
+// What this machine takes for one cache miss in a working set of that size, at the moment.
+double RandomRead(size_t bytes) {
+  struct alignas(64) Line {
+    size_t next;
+  };
+  std::vector<Line> lines(std::max<size_t>(bytes / sizeof(Line), 2));
+  std::vector<size_t> order(lines.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), std::mt19937_64(2));
+  for (size_t i = 0; i < order.size(); ++i) {
+    lines[order[i]].next = order[(i + 1) % order.size()];
+  }
+  size_t at = 0;
+  const double nanos = Best(kLookups, [&] {
+    for (int i = 0; i < kLookups; ++i) at = lines[at].next;
+  });
+  return at == lines.size() ? 0 : nanos;  // uses `at`
 }
 
 std::string NameOf(int i) { return "customer-" + std::to_string(i * 7919LL % 100'000'007); }
@@ -79,6 +99,8 @@ int main(int argc, char** argv) {
               static_cast<double>(name_bytes) / tenants);
 
   uint64_t sum = 0;
+  std::printf("reference: %.0f ns for one dependent read at random in as many bytes\n",
+              RandomRead(directory.MemoryBytes()));
   std::printf("lookup: %.0f ns (found)\n", Best(kLookups, [&] {
                 for (const std::string& name : known) sum += directory.Find(name)->shard.index;
               }));
