@@ -229,24 +229,28 @@ def test_nothing_is_left_for_the_next(two, kind, ending):
         assert dirty.command(rc.COM_RESET_CONNECTION, reply='ok').first[:1] == b'\0'
     with rc.connect(server, 'app', APP_PASSWORD, 'tenant_acme') as direct:
         usual = dict(direct.rows('SHOW SESSION VARIABLES'))
-    nexts = [open_session(router, 1) for _ in range(4)]
     try:
-        for session in nexts:
-            assert session.rows('SELECT @secret, LAST_INSERT_ID(), @@in_transaction') == [(None, '0', '0')]
-            assert session.rows('SELECT COUNT(*) FROM plain') == [('0',)]
-            session.ok('INSERT INTO plain VALUES (1)')
-            session.ok('DELETE FROM plain')
-            assert session.rows("SELECT IS_USED_LOCK('house')") == [(None,)]
-            found = dict(session.rows('SHOW SESSION VARIABLES'))
-            odd = {k: (v, usual.get(k)) for k, v in found.items() if usual.get(k) != v and k not in VOLATILE}
-            assert not odd, f'variables differ (routed, direct): {odd}'
-            assert session.query('EXECUTE secret').error.errno == 1243
-        # all of them at once: both backend connections were looked at
-        running = [Beside(session.rows, 'SELECT SLEEP(0.05), @secret') for session in nexts]
+        for _ in range(3):
+            # One after the other: asking for locks pins, and there are two connections.
+            with open_session(router, 1) as session:
+                assert session.rows('SELECT @secret, LAST_INSERT_ID(), @@in_transaction') == [(None, '0', '0')]
+                assert session.rows('SELECT COUNT(*) FROM plain') == [('0',)]
+                session.ok('INSERT INTO plain VALUES (1)')
+                session.ok('DELETE FROM plain')
+                assert session.rows("SELECT IS_USED_LOCK('house')") == [(None,)]
+                found = dict(session.rows('SHOW SESSION VARIABLES'))
+                odd = {k: (v, usual.get(k)) for k, v in found.items() if usual.get(k) != v and k not in VOLATILE}
+                assert not odd, f'variables differ (routed, direct): {odd}'
+                assert session.query('EXECUTE secret').error.errno == 1243
+        # two at once: both backend connections were looked at
+        pair = [open_session(router, 1) for _ in range(2)]
+        running = [Beside(session.rows, 'SELECT SLEEP(0.05), @secret') for session in pair]
         assert all(r.result()[0][1] is None for r in running)
-    finally:
-        for session in [*nexts, *([dirty] if ending == 'reset' else [])]:
+        for session in pair:
             session.quit()
+    finally:
+        if ending == 'reset':
+            dirty.quit()
 
 
 PINS = {
