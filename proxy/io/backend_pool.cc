@@ -571,11 +571,11 @@ void BackendPool::Shutdown() {
   }
 }
 
+// The reason alone; the session says the rest: shard, tenant, and that nothing was executed.
 session::RouterError BackendPool::Unavailable(routing::BackendId id, const std::string& why) const {
   const routing::Backend* backend = topology_->backend(id);
-  return session::MakeRouterError(
-      wire::ClientError::kSliceUnavailable,
-      backend == nullptr ? why : "backend " + backend->name + ": " + why, {});
+  return {static_cast<uint16_t>(wire::ClientError::kSliceUnavailable), "HY000",
+          backend == nullptr ? why : "backend " + backend->name + ": " + why};
 }
 
 }  // namespace bulkhead::io

@@ -195,6 +195,7 @@ class Session {
 
   // session_link.cc
   void Place(const RouteTarget& target, std::span<uint8_t> head);
+  [[nodiscard]] RouterError Unavailable(const RouterError& reason) const;
   void Hold(std::span<uint8_t> head);
   void Attach(BackendLink* link);
   void UseLink(std::span<uint8_t> head);

@@ -14,6 +14,9 @@ namespace {
 // sent.
 constexpr int kMaxAttempts = 3;
 
+// What a refused client is told: about as long as a backend is left alone after a failed connect.
+constexpr int kRetryAfterMs = 500;
+
 }  // namespace
 
 // Finds the connection for the command in `head` and sends it, or keeps it until there is one.
@@ -49,7 +52,7 @@ void Session::Place(const RouteTarget& target, std::span<uint8_t> head) {
   BackendLink* link =
       shell_->Acquire({.target = target, .login = &login_, .state = &wanted_}, &error);
   if (error.has_value()) {
-    AnswerError(*error);
+    AnswerError(Unavailable(*error));
     return;
   }
   if (link == nullptr) {
@@ -79,7 +82,17 @@ void Session::OnLink(BackendLink* link) {
   UseLink(held_);
 }
 
-void Session::OnLinkFailed(const RouterError& error) { AnswerError(error); }
+void Session::OnLinkFailed(const RouterError& error) { AnswerError(Unavailable(error)); }
+
+// What the pool says of a connection, in the form of a refusal of this session's command.
+RouterError Session::Unavailable(const RouterError& reason) const {
+  const routing::Shard* shard = context_->topology->shard(target_.shard);
+  const std::string where =
+      shard == nullptr ? std::string() : "shard " + shard->name + " is unavailable: ";
+  RouterError error = MakeError(wire::ClientError::kSliceUnavailable, where + reason.message);
+  error.message += "; retry_after_ms=" + std::to_string(kRetryAfterMs);
+  return error;
+}
 
 // The connection is this session's. Brings it into the session's state where it is not, then sends.
 void Session::UseLink(std::span<uint8_t> head) {
