@@ -68,20 +68,21 @@ def test_precedence(router, town, lower):
     """Each source beats all those below it."""
     for upper in range(lower + 1, 5):
         chosen = {LEVELS[lower]: 'acme', LEVELS[upper]: 'globex'}
-        with raw(
-            router,
-            user='app' + (f'@{chosen["user"]}' if 'user' in chosen else ''),
-            db=f'tenant_{chosen["database"]}' if 'database' in chosen else None,
-            tenant=chosen.get('attribute'),
-        ) as session:
-            if 'variable' in chosen:
-                session.ok(f"SET @tenant = '{chosen['variable']}'")
-            comment = f'/* tenant={chosen["comment"]} */ ' if 'comment' in chosen else ''
-            try:
+        try:
+            with raw(
+                router,
+                user='app' + (f'@{chosen["user"]}' if 'user' in chosen else ''),
+                db=f'tenant_{chosen["database"]}' if 'database' in chosen else None,
+                tenant=chosen.get('attribute'),
+            ) as session:
+                if 'variable' in chosen:
+                    session.ok(f"SET @tenant = '{chosen['variable']}'")
+                comment = f'/* tenant={chosen["comment"]} */ ' if 'comment' in chosen else ''
                 assert port_of(session, comment) == town['globex'].port, f'{LEVELS[upper]} over {LEVELS[lower]}'
-            except rc.ServerError as error:
-                # The session's database is another tenant's schema then: the upper source counts, and is refused.
-                assert error.errno == 9406 and LEVELS[lower] == 'database', error
+        except rc.ServerError as error:
+            # The session's database is another tenant's schema then: the upper source counts, and login or statement is
+            # refused.
+            assert error.errno == 9406 and LEVELS[lower] == 'database', error
 
 
 def test_comment_counts_for_its_statement_only(router, town):
