@@ -21,7 +21,7 @@
 //   modes", "SET syntax for variable assignment"), MariaDB knowledge base (same topics; "Comment
 //   syntax" for /*M! */), sql/sql_lex.cc, sql/lex.h and sql/item_create.cc of both servers for what
 //   the manuals leave open. Compared with MariaDB 10.11 and MySQL 9.7: some hundred thousand random
-//   statements each, in all charsets and several modes (did a variable, a lock, the schema change,
+//   statements each, in nine charsets and several modes (did a variable, a lock, the schema change,
 //   was a stored function called, was another schema's table asked for?), each keyword and function
 //   called like a function, and every byte of every charset as white space and in comments.
 #ifndef BULKHEAD_PROXY_SQL_STATEMENT_H_
