@@ -363,7 +363,7 @@ std::optional<TenantRecord> TenantDirectory::Find(std::string_view name, uint64_
   // A page is a few cache lines that are in no cache, in a large directory; ask for all of them at
   // once rather than for one after the other. Prefetching past a small page's end is harmless.
   for (int line = 1; line < kPrefetchLines; ++line) {
-    __builtin_prefetch(reinterpret_cast<const char*>(node) + line * 64);
+    __builtin_prefetch(reinterpret_cast<const char*>(node) + ptrdiff_t{line} * 64);
   }
   const uint8_t* entry = FindEntry(node, name, hash);
   if (entry == nullptr) return std::nullopt;

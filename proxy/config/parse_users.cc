@@ -239,8 +239,7 @@ void CheckUsers(const Section& root, const Options& options) {
     }
     for (const std::string& tenant : user.tenants) {
       if (routing::TenantNameProblem(tenant).empty() &&
-          !options.topology->FindTenant(tenant).found() &&
-          options.topology->directory().size() > 0) {
+          !options.topology->FindTenant(tenant).found() && !options.topology->directory().empty()) {
         section.Warning("tenants",
                         absl::StrCat("tenant ", Quoted(tenant), " is not in the file's topology"));
       }
