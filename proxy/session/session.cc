@@ -14,6 +14,15 @@ namespace {
 constexpr size_t kHeaderSize = wire::kFrameHeaderSize;
 constexpr uint32_t kFullFrame = wire::kMaxFramePayload;
 
+// An execute is rewritten, so its null bitmap and types must be there whole: 140 KiB for 65,535
+// parameters.
+size_t HeadLimitOf(uint8_t command) {
+  constexpr size_t kExecuteHeadLimit = 192 * 1024;
+  const bool execute = command == static_cast<uint8_t>(wire::Command::kStmtExecute) ||
+                       command == static_cast<uint8_t>(wire::Command::kMariadbStmtBulkExecute);
+  return execute ? kExecuteHeadLimit : Session::kHeadLimit;
+}
+
 uint32_t FrameLength(std::span<const uint8_t> bytes) {
   return wire::LoadFrameHeader(bytes.data()).payload_size;
 }
@@ -72,7 +81,8 @@ size_t Session::TakeCommand(std::span<uint8_t> bytes) {
     return bytes.size();
   }
   const size_t available = std::min<size_t>(bytes.size() - kHeaderSize, length);
-  if (available < std::min<size_t>(length, kHeadLimit)) return 0;
+  if (available == 0) return 0;
+  if (available < std::min<size_t>(length, HeadLimitOf(bytes[kHeaderSize]))) return 0;
   request_.rest_of_frame = length - available;
   request_.more_frames = length == kFullFrame;
   Dispatch(bytes.first(kHeaderSize + available));

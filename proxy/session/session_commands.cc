@@ -133,6 +133,8 @@ void Session::OnSetOption(std::span<uint8_t> head) {
     wire::OkPacket end;
     end.header = wire::kEofHeader;
     end.status = status_;
+    // MySQL warns of them.
+    if (context_->server_family == ServerFamily::kMysql && arguments[0] == 0) end.warnings = 1;
     wire::EncodeResultEnd(end, login_.capabilities, packet);
   });
   shell_->SendToClient(out);

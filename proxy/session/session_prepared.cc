@@ -15,6 +15,19 @@ namespace {
 using wire::Command;
 using wire::DecodeError;
 
+// What servers call a command in their message about an id that they don't know.
+std::string ServersNameOf(Command command, ServerFamily family) {
+  if (family == ServerFamily::kMysql) return "mysql_stmt_precheck";
+  switch (command) {
+    case Command::kStmtReset:
+      return "mysqld_stmt_reset";
+    case Command::kStmtFetch:
+      return "mysqld_stmt_fetch";
+    default:
+      return "mysqld_stmt_execute";
+  }
+}
+
 std::span<uint8_t> Payload(std::span<uint8_t> head) { return head.subspan(wire::kFrameHeaderSize); }
 
 }  // namespace
@@ -22,16 +35,21 @@ std::span<uint8_t> Payload(std::span<uint8_t> head) { return head.subspan(wire::
 ClientStatement* Session::FindStatement(std::span<uint8_t> head) {
   uint32_t id = 0;
   if (wire::DecodeStatementId(Payload(head), &id) != DecodeError::kNone) {
-    AnswerErrorAndClose(MakeError(wire::ClientError::kMalformedPacket));
+    if (context_->server_family == ServerFamily::kMysql) {
+      AnswerError(
+          MakeError(wire::ClientError::kMalformedPacket, "Malformed communication packet."));
+    } else {
+      AnswerErrorAndClose(MakeError(wire::ClientError::kMalformedPacket));
+    }
     return nullptr;
   }
   ClientStatement* statement = statements_.Find(id);
   if (statement == nullptr) {
     if (request_.command == Command::kStmtSendLongData) return nullptr;  // has no answer
-    AnswerError(
-        MakeError(wire::ClientError::kUnknownStatementHandler,
-                  "Unknown prepared statement handler (" + std::to_string(id) + ") given to " +
-                      std::string(wire::CommandName(static_cast<uint8_t>(request_.command)))));
+    AnswerError(MakeError(wire::ClientError::kUnknownStatementHandler,
+                          "Unknown prepared statement handler (" + std::to_string(id) +
+                              ") given to " +
+                              ServersNameOf(request_.command, context_->server_family)));
     return nullptr;
   }
   request_.statement_id = statement->id;
@@ -236,7 +254,14 @@ bool Session::SendExecute(ClientStatement* statement, ServerStatements::Entry* s
                             "Incorrect arguments to mysqld_stmt_execute"));
       break;
     case ExecuteRewrite::kMalformed:
-      AnswerError(MakeError(wire::ClientError::kMalformedPacket));
+      // Each family's own word for it.
+      if (context_->server_family == ServerFamily::kMariadb) {
+        AnswerError(MakeError(wire::ClientError::kWrongArguments,
+                              "Incorrect arguments to mysqld_stmt_execute"));
+      } else {
+        AnswerError(
+            MakeError(wire::ClientError::kMalformedPacket, "Malformed communication packet."));
+      }
       break;
   }
   KeepOrGiveBack();

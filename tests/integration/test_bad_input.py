@@ -270,7 +270,10 @@ def test_wrong_compressed_frames(router, bystander):
     ):
         raw = rc.connect(router, 'app', APP_PASSWORD, 'tenant_acme', compress='zlib')
         raw.sock.sendall(bad)
-        raw.sock.shutdown(socket.SHUT_WR)
+        try:
+            raw.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # closed already: what was to be shown
         raw.sock.settimeout(5)
         while True:
             try:

@@ -116,10 +116,26 @@ def show(packets) -> str:
     return '\n      '.join(str(packet)[:400] for packet in packets[:40])
 
 
+# Steps whose answers differ, each with the reason; docs/PROTOCOL.md, "Differences to a direct connection", has the list.
+KNOWN = {
+    'change user': 'refused: the router closes the session as MySQL does; else its OK reports no session state, and without '
+    'a collation in the command the listener decides it',
+    'SELECT DATABASE()': 'its collation after a COM_CHANGE_USER without one is the listener\'s',
+    'process kill nobody': 'MySQL 9 has dropped COM_PROCESS_KILL; the router answers it for all servers',
+    'debug': 'needs a privilege that a pooled account may have or not; the warning count is the server\'s own',
+    'query, empty': 'the warning count of the statement before is not kept across connections',
+}
+
+
+def forced(packets) -> str:
+    """1047 never has SQLSTATE 08S01 here: one framework runs a statement again when it sees that state's text."""
+    return repr(packets).replace('\\x17\\x04#08S01', '\\x17\\x04#HY000')
+
+
 def differences(direct: list, routed: list) -> list[str]:
     found = []
     for (label, expected), (_, got) in zip(direct, routed):
-        if expected == got:
+        if forced(expected) == forced(got) or any(label.startswith(known) for known in KNOWN):
             continue
         at = next((i for i, (a, b) in enumerate(zip(expected, got)) if a != b), min(len(expected), len(got)))
         found.append(
@@ -134,6 +150,8 @@ def differences(direct: list, routed: list) -> list[str]:
 @pytest.mark.parametrize('scenario', SCENARIOS)
 @pytest.mark.parametrize('kind, transport, eof, extra, pooling', combinations())
 def test_same_answers(fleet, routed, kind, transport, eof, extra, pooling, scenario):
+    if (kind, scenario) == ('mariadb', 'change user refused'):
+        pytest.skip('the router closes the session after a refused COM_CHANGE_USER, as MySQL does; MariaDB keeps it')
     server, login = fleet(kind), options(transport, eof, extra)
     key = (kind, transport, eof, extra, scenario)
     if key not in _direct:
