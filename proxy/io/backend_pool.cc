@@ -11,6 +11,10 @@ namespace bulkhead::io {
 
 namespace {
 
+// A connection that was idle for longer is looked at before something is sent on it: one system
+// call.
+constexpr uint64_t kTrustedIdleNs = 1'000'000;
+
 using routing::AcquireAction;
 using session::BackendLink;
 using session::LinkErrand;
@@ -100,7 +104,8 @@ BackendConnection* BackendPool::CarryOut(PerBackend* backend, const routing::Acq
   switch (acquired.action) {
     case AcquireAction::kUse:
     case AcquireAction::kRestore:
-      if (loop_->NowNs() - connection->idle_since_ns > 1'000'000 && !connection->LooksAlive()) {
+      if (loop_->NowNs() - connection->idle_since_ns > kTrustedIdleNs &&
+          !connection->LooksAlive()) {
         // Closed by the server while it was idle, and not noticed yet: nothing was sent on it.
         TakeFromOwner(connection, {});
         Discard(connection);
@@ -185,7 +190,7 @@ void BackendPool::Keep(BackendLink* link) {
                link->unread.any() ? routing::Returned::kLingering : routing::Returned::kClean);
 }
 
-void BackendPool::Retake(BackendLink* link) {
+bool BackendPool::Retake(BackendLink* link) {
   BackendConnection* connection = Of(link);
   if (connection->returned.has_value()) {
     // A KILL is under way, so the policy does not have it back yet.
@@ -194,6 +199,11 @@ void BackendPool::Retake(BackendLink* link) {
     static_cast<PerBackend*>(connection->pool)->policy.Resume(connection->id);
   }
   connection->use = BackendLink::Use::kLent;
+  if (loop_->NowNs() - connection->idle_since_ns <= kTrustedIdleNs || connection->LooksAlive())
+    return true;
+  connection->user = nullptr;
+  Discard(connection);
+  return false;
 }
 
 void BackendPool::Release(BackendLink* link, ReleaseHow how) {
@@ -206,7 +216,8 @@ void BackendPool::Release(BackendLink* link, ReleaseHow how) {
       return;
     case ReleaseHow::kFree:
     case ReleaseHow::kReset:
-      if (connection->use == BackendLink::Use::kKept) Retake(link);  // the policy thinks it idle
+      if (connection->use == BackendLink::Use::kKept && !Retake(link))
+        return;  // the policy thinks it idle
       static_cast<PerBackend*>(connection->pool)->policy.Disown(connection->id);
       connection->use = BackendLink::Use::kFree;
       connection->dirty = how == ReleaseHow::kReset;

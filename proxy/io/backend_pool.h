@@ -59,7 +59,7 @@ class BackendPool : public BackendConnectionOwner {
                                               std::optional<session::RouterError>* error);
   void CancelAcquire(LinkUser* user);
   void Keep(session::BackendLink* link);
-  void Retake(session::BackendLink* link);
+  [[nodiscard]] bool Retake(session::BackendLink* link);
   void Release(session::BackendLink* link, session::ReleaseHow how);
   // Runs KILL [QUERY] for what runs on `link`, on a connection of its own.
   void KillOn(session::BackendLink* link, bool query_only);

@@ -193,7 +193,7 @@ session::BackendLink* SessionRunner::Acquire(const session::LinkRequest& request
 
 void SessionRunner::CancelAcquire() { worker_->pool()->CancelAcquire(this); }
 void SessionRunner::Keep(session::BackendLink* link) { worker_->pool()->Keep(link); }
-void SessionRunner::Retake(session::BackendLink* link) { worker_->pool()->Retake(link); }
+bool SessionRunner::Retake(session::BackendLink* link) { return worker_->pool()->Retake(link); }
 void SessionRunner::Release(session::BackendLink* link, session::ReleaseHow how) {
   // Reading may have been paused for this client's sake.
   static_cast<BackendConnection*>(link)->ResumeReading();

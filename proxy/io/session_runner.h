@@ -77,7 +77,7 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
                                               std::optional<session::RouterError>* error) override;
   void CancelAcquire() override;
   void Keep(session::BackendLink* link) override;
-  void Retake(session::BackendLink* link) override;
+  [[nodiscard]] bool Retake(session::BackendLink* link) override;
   void Release(session::BackendLink* link, session::ReleaseHow how) override;
   void Kill(uint64_t id, bool query_only) override;
   void ChangeUser(std::span<const uint8_t> payload, uint8_t sequence) override;

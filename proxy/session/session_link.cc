@@ -43,8 +43,11 @@ void Session::Place(const RouteTarget& target, std::span<uint8_t> head) {
     state_ = State::ExpectLink;
     return;
   }
+  if (link_ != nullptr && link_->use == BackendLink::Use::kKept) {
+    last_insert_id_ = link_->last_insert_id;
+    if (!shell_->Retake(link_)) link_ = nullptr;
+  }
   if (link_ != nullptr) {
-    if (link_->use == BackendLink::Use::kKept) shell_->Retake(link_);
     UseLink(head);
     return;
   }
@@ -328,10 +331,9 @@ void Session::OnTransactionFound() {
 
 void Session::OnLinkBack() {
   if (state_ != State::ExpectLink || link_ == nullptr) return;
-  shell_->Retake(link_);
   std::vector<uint8_t> head = std::exchange(held_, {});
   state_ = State::ExpectCommand;
-  UseLink(head);
+  Place(target_, head);
 }
 
 void Session::OnLinkLost(bool known_dead) {

@@ -110,7 +110,8 @@ class SessionShell {
   virtual void CancelAcquire() = 0;
   // The session has no use for it now, but would like to find it again: kLent -> kKept, and back.
   virtual void Keep(BackendLink* link) = 0;
-  virtual void Retake(BackendLink* link) = 0;
+  // False: the server has closed it meanwhile; it is gone, and nothing was sent on it.
+  [[nodiscard]] virtual bool Retake(BackendLink* link) = 0;
   virtual void Release(BackendLink* link, ReleaseHow how) = 0;
 
   // KILL with an id that a client of this process was given, or with a backend's id that serves the

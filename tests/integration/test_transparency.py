@@ -118,8 +118,8 @@ def show(packets) -> str:
 
 # Steps whose answers differ, each with the reason; docs/PROTOCOL.md, "Differences to a direct connection", has the list.
 KNOWN = {
-    'change user': 'a refused one closes the session, as with MySQL; the OK of one reports no session state',
-    'SELECT DATABASE()': 'its collation after a COM_CHANGE_USER without one is the listener\'s',
+    'change user': 'a refused one closes the session; the OK of one reports no session state',
+    'SELECT DATABASE()': 'after a COM_CHANGE_USER without a collation it has that of the listener',
     'process kill nobody': 'MySQL 9 has dropped COM_PROCESS_KILL; the router answers it for all servers',
     'debug': 'the warning count of the statement before is not kept across connections',
     'query, empty': 'the warning count of the statement before is not kept across connections',
