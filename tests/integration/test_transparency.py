@@ -116,7 +116,7 @@ def show(packets) -> str:
     return '\n      '.join(str(packet)[:400] for packet in packets[:40])
 
 
-# Steps whose answers differ, each with the reason; docs/PROTOCOL.md, "Differences to a direct connection", has the list.
+# Steps whose answers differ, each with the reason.
 KNOWN = {
     'change user': 'a refused one closes the session; the OK of one reports no session state',
     'SELECT DATABASE()': 'after a COM_CHANGE_USER without a collation it has that of the listener',
