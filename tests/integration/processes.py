@@ -63,7 +63,9 @@ class Process:
     def stop(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
         """Asks it to end, waits, kills it if it won't. Returns the exit code (negative: the signal)."""
         if self.running():
-            self.popen.send_signal(signal.SIGCONT)
+            # A stopped process hears nothing but SIGKILL, and must not wake for that: what is in its sockets would run.
+            if number != signal.SIGKILL:
+                self.popen.send_signal(signal.SIGCONT)
             self.popen.send_signal(number)
             try:
                 self.popen.wait(timeout)
