@@ -8,6 +8,7 @@
 #include "proxy/io/worker.h"
 #include "proxy/wire/frame.h"
 #include "proxy/wire/proxy_protocol.h"
+#include "proxy/wire/session_state.h"
 
 namespace bulkhead::io {
 
@@ -170,6 +171,15 @@ void SessionRunner::FinishLogin() {
   }
   wire::OkPacket ok;
   ok.status = wire::kStatusAutocommit;
+  std::vector<uint8_t> changes;
+  if (phase_ == Phase::ChangeUser && !login.schema.empty()) {
+    // Servers report the schema that a change of user leaves; EncodeOk drops it without session
+    // tracking.
+    wire::ByteWriter writer(&changes);
+    wire::EncodeSchemaChange(login.schema, &writer);
+    ok.status |= wire::kStatusSessionStateChanged;
+    ok.session_state = {reinterpret_cast<const char*>(changes.data()), changes.size()};
+  }
   handshake_->WriteOk(ok, capabilities, &output_);
   Flush();
   handshake_.reset();

@@ -143,11 +143,20 @@ void Session::OnSetOption(std::span<uint8_t> head) {
 
 void Session::OnResetConnection() {
   // The connection is reset before anybody uses it again; the session begins anew on whichever it
-  // gets.
+  // gets. As with a server, the current schema stays, and with it the tenant that it names.
   if (link_ != nullptr) GiveBack(ReleaseHow::kReset);
-  const std::string schema = state_vector_->schema;
+  const std::string schema = tenant_.schema();
   ForgetState();
-  state_vector_ = context_->states->WithSchema(state_vector_, schema);
+  tenant_ = TenantBinding(schema);
+  (void)tenant_.CheckLogin(*context_, login_);
+  StateVector vector = *state_vector_;
+  vector.schema = tenant_.PhysicalSchema(*context_);
+  if (context_->server_family == ServerFamily::kMysql) {
+    // MySQL goes back to the server's character sets, MariaDB to those of the login.
+    vector.charset = {};
+    vector.charset.source = CharacterSet::Source::kDefault;
+  }
+  state_vector_ = context_->states->Intern(std::move(vector));
   AnswerOk();
 }
 

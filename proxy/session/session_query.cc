@@ -52,7 +52,9 @@ void Session::OnQuery(std::span<uint8_t> head) {
   if ((login_.capabilities & wire::kClientQueryAttributes) != 0) {
     size_t offset = 0;
     if (wire::FindQueryText(payload, login_.capabilities, &offset) != wire::DecodeError::kNone) {
-      AnswerErrorAndClose(MakeError(wire::ClientError::kMalformedPacket));
+      // MySQL, the only one with attributes, keeps the session.
+      AnswerError(
+          MakeError(wire::ClientError::kMalformedPacket, "Malformed communication packet."));
       return;
     }
     text = AsText(payload.subspan(offset));

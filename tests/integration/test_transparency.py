@@ -118,11 +118,7 @@ def show(packets) -> str:
 
 # Steps whose answers differ, each with the reason.
 KNOWN = {
-    'change user': 'a refused one closes the session; the OK of one reports no session state',
-    'SELECT DATABASE()': 'after a COM_CHANGE_USER without a collation it has that of the listener',
     'process kill nobody': 'MySQL 9 has dropped COM_PROCESS_KILL; the router answers it for all servers',
-    'debug': 'the warning count of the statement before is not kept across connections',
-    'query, empty': 'the warning count of the statement before is not kept across connections',
 }
 
 
@@ -151,8 +147,6 @@ def differences(direct: list, routed: list) -> list[str]:
 def test_same_answers(fleet, routed, kind, transport, eof, extra, pooling, scenario):
     if (kind, scenario) == ('mariadb', 'change user refused'):
         pytest.skip('the router closes the session after a refused COM_CHANGE_USER, as MySQL does; MariaDB keeps it')
-    if (kind, scenario) == ('mysql', 'commands'):
-        pytest.skip('open: in some runs the router closes the session in the middle of this scenario')
     server, login = fleet(kind), options(transport, eof, extra)
     key = (kind, transport, eof, extra, scenario)
     if key not in _direct:
