@@ -211,6 +211,48 @@ void AddBackends(const Workers& workers, std::span<const std::string> names, Fam
   }
 }
 
+void AddBackendHealth(const BackendView& backend, Families* out) {
+  for (size_t i = 0; i < kBackendStateNames.size(); ++i) {
+    out->Add(Metric::kBackendState, {backend.name, kBackendStateNames[i]},
+             i == backend.state ? 1.0 : 0.0);
+    out->Add(Metric::kBackendStateChanges, {backend.name, kBackendStateNames[i]},
+             static_cast<double>(backend.entered[i]));
+  }
+  out->Add(Metric::kBackendSilence, {backend.name}, backend.silent_seconds);
+  for (size_t i = 0; i < kProbeKindNames.size(); ++i) {
+    out->Add(Metric::kProbes, {backend.name, kProbeKindNames[i], "ok"},
+             static_cast<double>(backend.probes_ok[i]));
+    out->Add(Metric::kProbes, {backend.name, kProbeKindNames[i], "failed"},
+             static_cast<double>(backend.probes_failed[i]));
+  }
+  out->Add(Metric::kGivenUp, {backend.name}, static_cast<double>(backend.given_up));
+  out->Add(Metric::kAbandoned, {backend.name}, static_cast<double>(backend.abandoned));
+}
+
+void AddGate(const ShardView& shard, Families* out) {
+  out->Add(Metric::kShardServing, {shard.name}, shard.serving ? 1.0 : 0.0);
+  out->Add(Metric::kHeldBytes, {shard.name}, static_cast<double>(shard.held_bytes));
+  out->Add(Metric::kReleaseConcurrency, {shard.name}, shard.ramp);
+  for (size_t i = 0; i < kGateKindNames.size(); ++i) {
+    const GateKindView& kind = shard.kinds[i];
+    const std::string_view name = kGateKindNames[i];
+    out->Add(Metric::kHeldStatements, {shard.name, name}, static_cast<double>(kind.held));
+    out->Add(Metric::kGateEnqueued, {shard.name, name}, static_cast<double>(kind.enqueued));
+    out->Add(Metric::kGateReleased, {shard.name, name}, static_cast<double>(kind.released));
+    out->Add(Metric::kGateCancelled, {shard.name, name}, static_cast<double>(kind.cancelled));
+    for (size_t code = 0; code < kRefusalCodeNames.size(); ++code) {
+      out->Add(Metric::kGateRefused, {shard.name, name, kRefusalCodeNames[code]},
+               static_cast<double>(kind.refused[code]));
+    }
+  }
+}
+
+void AddHealth(const HealthView& view, Families* out) {
+  for (const BackendView& backend : view.backends) AddBackendHealth(backend, out);
+  for (const ShardView& shard : view.shards) AddGate(shard, out);
+  out->Add(Metric::kUnknownOutcomes, {}, static_cast<double>(view.unknown_outcomes));
+}
+
 void AddProcess(std::string_view version, double start_time, Families* out) {
   const ProcessStats stats = ReadProcessStats();
   out->Add(Metric::kBuildInfo, {version}, 1.0);
@@ -243,6 +285,8 @@ std::vector<MetricFamily> Registry::Collect() const {
   AddWorkerTotals(workers_, options_.pin_reasons, &families);
   AddShards(workers_, names.shards, &families);
   AddBackends(workers_, names.backends, &families);
+  if (const auto health = options_.health ? options_.health() : nullptr; health != nullptr)
+    AddHealth(*health, &families);
   return std::move(families).Take();
 }
 

@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "metrics/health_view.h"
 #include "metrics/list.h"
 #include "metrics/worker_metrics.h"
 
@@ -41,6 +42,8 @@ class Registry {
     std::vector<std::string> pin_reasons =
         {};  // words by index, at most WorkerMetrics::kMaxPinReasons
     std::function<TopologyNames()> names = {};  // may be empty: no shards, no backends
+    // The control thread's last picture; may be empty or give null.
+    std::function<std::shared_ptr<const HealthView>()> health = {};
   };
 
   explicit Registry(Options options);

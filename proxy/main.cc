@@ -1,4 +1,4 @@
-// The command line: bulkhead serve --config FILE | check FILE | --version.
+// The command line: bulkhead serve --config FILE | check FILE | topology ... | --version.
 
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -7,8 +7,10 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "proxy/auth/secret.h"
 #include "proxy/config/load.h"
 #include "proxy/server.h"
+#include "proxy/topology_command.h"
 
 namespace {
 
@@ -46,7 +48,12 @@ bool StartLog(const bulkhead::config::Log& log) {
   return true;
 }
 
+// A few hundred passwords and keys: below the limit on locked memory that systems give everybody.
+constexpr size_t kLockedMemory = size_t{1} << 18;
+
 int Serve(const std::string& file) {
+  // Before the passwords of the configuration are read.
+  const bool locked = bulkhead::auth::ReserveLockedMemory(kLockedMemory);
   const bulkhead::config::LoadResult loaded = bulkhead::config::LoadFile(file);
   for (const bulkhead::config::ConfigError& error : loaded.errors)
     std::cerr << error.ToString() << '\n';
@@ -55,6 +62,8 @@ int Serve(const std::string& file) {
     return 1;
   }
   if (!StartLog(loaded.options->log)) return 1;
+  if (!locked)
+    spdlog::warn("passwords lie in memory that may be swapped out (see ulimit -l, LimitMEMLOCK)");
   bulkhead::Server server(loaded.options, BULKHEAD_VERSION);
   if (const std::string error = server.Start(); !error.empty()) {
     std::cerr << "bulkhead: not started: " << error << '\n';
@@ -88,10 +97,13 @@ int main(int argc, char** argv) {
       "check", "Check a configuration file; prints every error with line and key");
   check->add_option("FILE", check_file, "Configuration file")->required();
 
+  const bulkhead::TopologyCommand topology(&app);
+
   app.footer(
       "Examples:\n  bulkhead check /etc/bulkhead/bulkhead.yaml\n"
       "  bulkhead serve --config /etc/bulkhead/bulkhead.yaml");
   CLI11_PARSE(app, argc, argv);
   if (check->parsed()) return bulkhead::config::Check(check_file, std::cout);
+  if (topology.parsed()) return topology.Run(std::cout, std::cerr);
   return Serve(serve_file);
 }

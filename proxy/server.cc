@@ -12,11 +12,14 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "metrics/registry.h"
+#include "proxy/control/control_loop.h"
+#include "proxy/control/router_id.h"
 #include "proxy/http/http_server.h"
 #include "proxy/http/monitoring_pages.h"
 #include "proxy/io/worker.h"
 #include "proxy/listener_setup.h"
 #include "proxy/session/pins.h"
+#include "proxy/store_setup.h"
 #include "proxy/users.h"
 
 namespace bulkhead {
@@ -32,12 +35,14 @@ class Accounts final : public io::ProcessAccounts {
     std::unique_ptr<routing::ConnectionBudget>& budget = budgets_[backend.id];
     const uint32_t limit = backend.max_connections.value_or(default_limit_);
     if (budget == nullptr) budget = std::make_unique<routing::ConnectionBudget>(limit);
+    if (budget->limit() != limit) budget->SetLimit(limit);  // altered by an operator
     return budget.get();
   }
 
  private:
   const uint32_t default_limit_;
-  std::mutex mutex_;  // taken when a worker meets a backend for the first time
+  // Taken when a worker meets a backend for the first time, and when a backend's pace changes.
+  std::mutex mutex_;
   absl::flat_hash_map<routing::BackendId, std::unique_ptr<routing::ConnectionBudget>> budgets_;
 };
 
@@ -68,6 +73,9 @@ struct Server::Impl {
   std::string version;
   std::unique_ptr<Accounts> accounts;
   std::unique_ptr<metrics::Registry> registry;
+  std::unique_ptr<routing::GateBoard> gates = std::make_unique<routing::GateBoard>();
+  std::unique_ptr<control::ControlLoop> control;
+  routing::TenantLimits limits;
   std::vector<io::Worker*> worker_pointers;
   std::vector<std::unique_ptr<io::Worker>> workers;
   std::unique_ptr<http::HttpServer> http;
@@ -89,16 +97,26 @@ std::string Server::Start() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 
+  std::string error;
+  StoreAtStart store;
+  if (error = OpenStore(&impl_->options, &store); !error.empty()) return error;
   const config::Options& options = *impl_->options;
   impl_->accounts = std::make_unique<Accounts>(options.pools.max_connections);
   metrics::Registry::Options metrics_options;
   metrics_options.version = impl_->version;
   metrics_options.start_time_seconds = static_cast<double>(std::time(nullptr));
   for (std::string_view name : session::kPinNames) metrics_options.pin_reasons.emplace_back(name);
-  metrics_options.names = [topology = options.topology] { return NamesOf(*topology); };
+  metrics_options.health = [this]() -> std::shared_ptr<const metrics::HealthView> {
+    return impl_->control == nullptr ? nullptr : impl_->control->View();
+  };
+  metrics_options.names = [this] {
+    return NamesOf(impl_->control == nullptr ? *impl_->options->topology
+                                             : *impl_->control->Snapshot());
+  };
   impl_->registry = std::make_unique<metrics::Registry>(std::move(metrics_options));
 
-  std::string error;
+  impl_->limits.SetDefault(options.tenant_limit);
+
   io::WorkerSetup setup;
   setup.options = impl_->options;
   setup.listeners = MakeListeners(options, &error);
@@ -108,6 +126,21 @@ std::string Server::Start() {
   setup.login_policy = std::make_shared<const ConfiguredUsers>(impl_->options);
   setup.accounts = impl_->accounts.get();
   setup.workers = &impl_->worker_pointers;
+  impl_->control = std::make_unique<control::ControlLoop>(control::ControlLoop::Setup{
+      .options = impl_->options,
+      .backend_tls = setup.backend_tls,
+      .workers = &impl_->worker_pointers,
+      .gates = impl_->gates.get(),
+      .router_id = control::RouterId(options.state_dir),
+      .limits = &impl_->limits,
+      .shut_down = [] { kill(getpid(), SIGTERM); },
+      .budget_of =
+          [this](const routing::Backend& backend) { return impl_->accounts->BudgetOf(backend); },
+      .store = std::move(store.store),
+      .stored = std::move(store.state)});
+  setup.gates = impl_->gates.get();
+  setup.limits = &impl_->limits;
+  setup.gate_keeper = impl_->control.get();
 
   const uint32_t count =
       options.workers != 0 ? options.workers : std::max(1u, std::thread::hardware_concurrency());
@@ -119,6 +152,7 @@ std::string Server::Start() {
     if (error = impl_->workers.back()->Listen(); !error.empty()) return error;
   }
   if (error = impl_->StartHttp(); !error.empty()) return error;
+  impl_->control->Start();
   for (const auto& worker : impl_->workers) worker->Start();
   for (const auto& listener : setup.listeners)
     spdlog::info("listening for clients on {}", listener->address.ToText());
@@ -168,6 +202,8 @@ int Server::Run() {
     }
   }
   joiner.join();
+  impl_->control->Stop();
+  impl_->control->Join();
   impl_->http.reset();
   spdlog::info("stopped");
   return 0;

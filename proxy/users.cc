@@ -36,7 +36,9 @@ auth::Secret RandomKey() {
   if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(bytes.size())) !=
       1)
     std::abort();
-  return auth::Secret(bytes);
+  auth::Secret key(bytes);
+  auth::Wipe(bytes);
+  return key;
 }
 
 }  // namespace
@@ -55,16 +57,26 @@ ConfiguredUsers::ConfiguredUsers(std::shared_ptr<const config::Options> options)
 
 session::LoginLookup ConfiguredUsers::Lookup(std::string_view user_as_given) const {
   // A user whose whole name is configured is meant literally, also where it looks like the pattern.
-  if (auto it = records_.find(std::string(user_as_given)); it != records_.end())
-    return {it->second, {}, nullptr};
-  const routing::LoginName name = routing::SplitLoginName(options_->tenancy, user_as_given);
-  auto it = records_.find(std::string(name.user));
-  if (it == records_.end()) return {nullptr, std::string(name.tenant), nullptr};
-  return {it->second, std::string(name.tenant), nullptr};
+  session::LoginLookup found;
+  auto it = records_.find(std::string(user_as_given));
+  if (it == records_.end()) {
+    const routing::LoginName name = routing::SplitLoginName(options_->tenancy, user_as_given);
+    found.tenant = name.tenant;
+    it = records_.find(std::string(name.user));
+  }
+  if (it == records_.end()) return found;
+  found.record = it->second;
+  found.learned_password = learned_.Find(found.record->name, found.record->credential);
+  return found;
 }
 
 auth::Credential ConfiguredUsers::Decoy(std::string_view user_as_given) const {
   return decoys_->For(user_as_given);
+}
+
+void ConfiguredUsers::Learn(const session::LoginResult& result) const {
+  if (result.secret.kind() != auth::LoginSecret::Kind::kPlaintext) return;
+  learned_.Remember(result.record->name, result.record->credential, result.secret.password());
 }
 
 }  // namespace bulkhead

@@ -44,6 +44,8 @@ std::string_view ToString(HoldPolicy policy) {
       return "hold";
     case HoldPolicy::kReject:
       return "reject";
+    case HoldPolicy::kReplica:
+      return "replica";
   }
   return "?";
 }

@@ -55,8 +55,9 @@ enum class ServerFamily : uint8_t { kAuto, kMysql, kMariadb };
 // TLS towards a backend. kVerify: certificate chain and host name are checked.
 enum class BackendTls : uint8_t { kDisabled, kPreferred, kRequired, kVerify };
 
-// What happens to new work for a slice that is unavailable.
-enum class HoldPolicy : uint8_t { kHold, kReject };
+// What happens to new work for a slice that is unavailable. kReplica: plain reads go to a replica
+// that is not too far behind, the rest is held.
+enum class HoldPolicy : uint8_t { kHold, kReject, kReplica };
 
 std::string_view ToString(Pooling pooling);
 std::string_view ToString(ServerFamily family);

@@ -8,12 +8,40 @@ namespace bulkhead::routing {
 // Everything here is sequentially consistent: who waits announces it and looks at `lent_` again,
 // who gives back lowers `lent_` and looks at `waiting_`; with less, each could miss the other.
 
-bool ConnectionBudget::TryTake() {
+bool ConnectionBudget::TryTake(MonoTime now) {
   uint32_t lent = lent_.load();
+  if (lent >= limit_.load() || !TryConnect(now)) return false;
   while (lent < limit_.load()) {
     if (lent_.compare_exchange_weak(lent, lent + 1)) return true;
   }
   return false;
+}
+
+bool ConnectionBudget::TryConnect(MonoTime now) {
+  const int64_t interval = interval_ns_.load(std::memory_order_relaxed);
+  if (interval == 0) return true;
+  const int64_t at = ToNanos(now);
+  int64_t full_at = full_at_ns_.load();
+  while (at >= full_at - std::max<int64_t>(kPaceWindow.count() - interval, 0)) {
+    if (full_at_ns_.compare_exchange_weak(full_at, std::max(full_at, at) + interval)) return true;
+  }
+  return false;
+}
+
+void ConnectionBudget::SetPace(double per_second) {
+  constexpr double kLeast = 0.001;
+  interval_ns_.store(
+      per_second <= 0
+          ? 0
+          : std::max<int64_t>(static_cast<int64_t>(1e9 / std::max(per_second, kLeast)), 1),
+      std::memory_order_relaxed);
+}
+
+MonoTime ConnectionBudget::next_connect() const {
+  const int64_t interval = interval_ns_.load(std::memory_order_relaxed);
+  if (interval == 0) return MonoTime{};
+  return MonoTimeFromNanos(full_at_ns_.load() -
+                           std::max<int64_t>(kPaceWindow.count() - interval, 0));
 }
 
 bool ConnectionBudget::Give() {
@@ -38,6 +66,7 @@ bool ConnectionBudget::wanted() const {
   if (waiting == 0) return false;
   const uint64_t lent = lent_.load();
   const uint64_t limit = limit_.load();
+  if (paced() && lent < limit) return false;  // they wait for the pace, and nobody can help it
   return lent >= limit || waiting > limit - lent;
 }
 

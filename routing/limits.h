@@ -6,6 +6,9 @@
 // it. So the limit holds for the process and not N times, and no worker starves while another one
 // has idle connections.
 //
+// Pace: while a server comes back, new connections are spaced out over all workers (a login costs a
+// server more than a statement). Evenly, but for what is due within kPaceWindow.
+//
 // Threads: all methods, any thread, lock-free. It says nothing about who is told: the shell posts a
 // message to the workers with waiters after a Give() that returned true.
 #ifndef BULKHEAD_ROUTING_LIMITS_H_
@@ -14,16 +17,27 @@
 #include <atomic>
 #include <cstdint>
 
+#include "routing/mono_time.h"
+
 namespace bulkhead::routing {
 
 class ConnectionBudget {
  public:
+  static constexpr Duration kPaceWindow = std::chrono::milliseconds(100);
+
   explicit ConnectionBudget(uint32_t limit) : limit_(limit) {}
   ConnectionBudget(const ConnectionBudget&) = delete;
   ConnectionBudget& operator=(const ConnectionBudget&) = delete;
 
-  // Takes one if fewer than the limit are lent.
-  [[nodiscard]] bool TryTake();
+  // Takes one if fewer than the limit are lent, and the pace allows a new connection.
+  [[nodiscard]] bool TryTake(MonoTime now);
+  // For a new connection in the place of another one: what the pace says alone.
+  [[nodiscard]] bool TryConnect(MonoTime now);
+  // New connections a second; 0: as many as the limit allows.
+  void SetPace(double per_second);
+  bool paced() const { return interval_ns_.load(std::memory_order_relaxed) > 0; }
+  // When the pace allows the next one; in the past if it does now.
+  MonoTime next_connect() const;
   // Gives one back; true if somebody waits (wake the workers).
   [[nodiscard]] bool Give();
 
@@ -49,6 +63,8 @@ class ConnectionBudget {
   std::atomic<uint32_t> lent_{0};
   std::atomic<uint32_t> waiting_{0};
   std::atomic<uint32_t> pools_{0};
+  std::atomic<int64_t> interval_ns_{0};  // 0: no pace
+  std::atomic<int64_t> full_at_ns_{0};   // as TokenBucket's, in a number that threads share
 };
 
 }  // namespace bulkhead::routing

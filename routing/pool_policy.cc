@@ -38,7 +38,7 @@ Acquired PoolPolicy::Acquire(const AcquireRequest& request, MonoTime now) {
     if (auto idle = m.TryIdle(user, request, now)) return *idle;
   }
   // Whoever waits goes first where nothing is idle.
-  if (m.waiting == 0 && m.budget->TryTake()) return m.OpenNew(request, 0);
+  if (m.waiting == 0 && m.TakePlace(now)) return m.OpenNew(request, 0);
   if (m.idle > 0) {
     for (Connection* c = user.lingering.oldest; c != nullptr; c = c->newer) {
       if (!m.TooOld(*c, now)) return m.Lend(*c, request);
@@ -51,7 +51,7 @@ Acquired PoolPolicy::Acquire(const AcquireRequest& request, MonoTime now) {
     return out;
   }
   m.budget->AddWaiting();
-  if (m.waiting == 0 && m.budget->TryTake()) {  // given back before we were seen to wait
+  if (m.waiting == 0 && m.TakePlace(now)) {  // given back before we were seen to wait
     m.budget->RemoveWaiting();
     return m.OpenNew(request, 0);
   }
@@ -96,11 +96,19 @@ void PoolPolicy::Opened(PoolConnection connection, Duration server_wait_timeout,
     c->max_age =
         m.limits.max_age - m.limits.max_age / 10 * static_cast<int64_t>(random % 1024) / 1024;
   }
-  if (server_wait_timeout > Duration(0)) {
-    c->idle_limit =
-        std::max(server_wait_timeout - m.limits.wait_timeout_margin, server_wait_timeout / 2);
-  }
+  m.pause = Duration(0);
+  m.paused_until = MonoTime{};
   m.SetState(*c, State::kInUse);
+  SetServerTimeout(connection, server_wait_timeout);
+}
+
+void PoolPolicy::SetServerTimeout(PoolConnection connection, Duration server_wait_timeout) {
+  Connection* c = impl_->Find(connection);
+  if (c == nullptr) std::abort();
+  c->idle_limit = server_wait_timeout <= Duration(0)
+                      ? Duration(0)
+                      : std::max(server_wait_timeout - impl_->limits.wait_timeout_margin,
+                                 server_wait_timeout / 2);
 }
 
 PoolPolicy::Released PoolPolicy::Release(PoolConnection connection, Returned how, StateKey key,
@@ -130,12 +138,15 @@ PoolPolicy::Released PoolPolicy::Release(PoolConnection connection, Returned how
   if (m.waiting == 0) return {};
   User& own = m.UserOf(c->user);
   User* other = m.NeediestWaiting(&own);
-  if (!own.waiters.empty() && (other == nullptr || other->held + 2 > own.held)) {
-    return {.close = false, .next = m.Lend(*c, m.PopWaiter(own))};
+  const bool others_turn =
+      other != nullptr && (own.waiters.empty() || other->held + 2 <= own.held) && m.TakeTurn(now);
+  if (others_turn) {
+    const AcquireRequest request = m.PopWaiter(*other);
+    m.Erase(*c);
+    return {.close = false, .next = m.OpenNew(request, connection)};
   }
-  const AcquireRequest request = m.PopWaiter(*other);
-  m.Erase(*c);
-  return {.close = false, .next = m.OpenNew(request, connection)};
+  if (own.waiters.empty()) return {};  // nothing can be opened in its place now: see Retry
+  return {.close = false, .next = m.Lend(*c, m.PopWaiter(own))};
 }
 
 std::optional<Acquired> PoolPolicy::Closed(PoolConnection connection, MonoTime now,
@@ -152,11 +163,30 @@ std::optional<Acquired> PoolPolicy::Closed(PoolConnection connection, MonoTime n
   return Retry(now);
 }
 
-std::optional<Acquired> PoolPolicy::Retry(MonoTime) {
+void PoolPolicy::ConnectFailed(MonoTime now, Duration pause) {
+  impl_->pause = pause;
+  impl_->paused_until = now + pause;
+}
+
+bool PoolPolicy::pausing(MonoTime now) const { return now < impl_->paused_until; }
+
+std::optional<Acquired> PoolPolicy::Retry(MonoTime now) {
   Impl& m = *impl_;
   User* user = m.waiting == 0 ? nullptr : m.NeediestWaiting(nullptr);
-  if (user == nullptr || !m.budget->TryTake()) return std::nullopt;
-  return m.OpenNew(m.PopWaiter(*user), 0);
+  if (user == nullptr) return std::nullopt;
+  if (m.TakePlace(now)) return m.OpenNew(m.PopWaiter(*user), 0);
+  // What became idle when nothing could be opened in its place was not handed on.
+  if (m.idle == 0) return std::nullopt;
+  const std::optional<Acquired> evicting = m.TryEvict(user->waiters.front().request, now);
+  if (evicting.has_value()) (void)m.PopWaiter(*user);
+  return evicting;
+}
+
+MonoTime PoolPolicy::NextOpen() const {
+  const Impl& m = *impl_;
+  if (m.waiting == 0 || (m.pause == Duration(0) && !m.budget->paced())) return kMonoNever;
+  if (m.idle == 0 && m.budget->lent() >= m.budget->limit()) return kMonoNever;
+  return std::max(m.paused_until, m.budget->next_connect());
 }
 
 bool PoolPolicy::others_want() const { return impl_->OthersWait() && impl_->budget->wanted(); }

@@ -109,6 +109,10 @@ class PoolPolicy {
   void Opened(PoolConnection connection, Duration server_wait_timeout, uint64_t random,
               MonoTime now);
 
+  // The server closes this connection after so long without a statement (zero: not known): what
+  // Opened was told, or what a session has set for itself on it.
+  void SetServerTimeout(PoolConnection connection, Duration server_wait_timeout);
+
   // A session is done with it (it may go to a waiter, or become idle, or be too old and wanted
   // closed).
   struct Released {
@@ -121,9 +125,18 @@ class PoolPolicy {
   // for it. `wake_others`: set if requests of other workers may go on.
   std::optional<Acquired> Closed(PoolConnection connection, MonoTime now, bool* wake_others);
 
+  // A connect failed, for what the backend is: for `pause` no other one is tried, then one, and so
+  // on until one is Opened. Call before Closed.
+  void ConnectFailed(MonoTime now, Duration pause);
+  // Nothing is opened now, for that reason.
+  bool pausing(MonoTime now) const;
+
   // Another worker gave budget back: waiters of ours may open. Call until nothing is returned; also
   // once a second, since the one for whom a connection was given up may have gone away.
   std::optional<Acquired> Retry(MonoTime now);
+  // When Retry may open one that only time keeps from being opened (the pace, or a failed connect);
+  // kMonoNever: it is something else, or nobody waits.
+  MonoTime NextOpen() const;
 
   // More sessions of other workers wait than connections are free: see Expire.
   bool others_want() const;

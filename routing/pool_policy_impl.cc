@@ -31,6 +31,18 @@ bool PoolPolicy::Impl::TooOld(const Connection& c, MonoTime now) const {
   return IsIdle(c.state) && c.idle_limit > Duration(0) && now - c.idle_since >= c.idle_limit;
 }
 
+bool PoolPolicy::Impl::TakePlace(MonoTime now) {
+  if (now < paused_until || !budget->TryTake(now)) return false;
+  if (pause > Duration(0)) paused_until = now + pause;
+  return true;
+}
+
+bool PoolPolicy::Impl::TakeTurn(MonoTime now) {
+  if (now < paused_until || !budget->TryConnect(now)) return false;
+  if (pause > Duration(0)) paused_until = now + pause;
+  return true;
+}
+
 Acquired PoolPolicy::Impl::Lend(Connection& c, const AcquireRequest& request) {
   Acquired out{.session = request.session, .connection = c.id, .previous = c.session};
   const bool own = c.session == request.session;
@@ -111,7 +123,7 @@ std::optional<Acquired> PoolPolicy::Impl::TryEvict(const AcquireRequest& request
   for (const IdleList* list : {&own.clean, &own.dirty, &own.lingering}) {
     if (victim == nullptr) victim = list->oldest;
   }
-  if (victim == nullptr) return std::nullopt;
+  if (victim == nullptr || !TakeTurn(now)) return std::nullopt;
   const PoolConnection evicted = victim->id;
   Erase(*victim);
   return OpenNew(request, evicted);

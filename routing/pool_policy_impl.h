@@ -91,6 +91,8 @@ struct PoolPolicy::Impl {
   uint32_t held = 0;
   uint32_t waiting = 0;
   uint32_t idle = 0;
+  Duration pause{0};  // after a connect that failed; 0: the last one did not
+  MonoTime paused_until{};
   absl::flat_hash_map<PoolConnection, std::unique_ptr<Connection>> connections;
   absl::flat_hash_map<PoolUser, std::unique_ptr<User>> users;  // as many as there are accounts
   absl::flat_hash_map<PoolSession, std::pair<PoolUser, std::list<Waiter>::iterator>> waiters;
@@ -108,6 +110,10 @@ struct PoolPolicy::Impl {
   void SetState(Connection& c, State state);
   bool TooOld(const Connection& c, MonoTime now) const;
   bool OthersWait() const { return budget->waiting() > waiting; }
+
+  // A new connection may be opened now: with a place from the budget, or in the place of another.
+  bool TakePlace(MonoTime now);
+  bool TakeTurn(MonoTime now);
 
   Acquired Lend(Connection& c, const AcquireRequest& request);
   std::optional<Acquired> TryLast(const AcquireRequest& request, MonoTime now);

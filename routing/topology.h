@@ -79,6 +79,7 @@ struct ShardSpec {
   std::string primary{};  // backend names
   std::vector<std::string> replicas{};
   HoldOverrides hold{};
+  bool production = false;  // drills on it want FORCE
 };
 struct Shard {
   ShardId id;
@@ -86,6 +87,7 @@ struct Shard {
   BackendId primary;
   std::vector<BackendId> replicas;
   HoldOverrides hold;
+  bool production = false;
   Epoch epoch;  // raised when the primary changes
 };
 
@@ -197,6 +199,7 @@ class TopologyBuilder {
                           std::string_view backend);  // raises the shard's epoch
   absl::Status SetReplicas(std::string_view shard, const std::vector<std::string>& backends);
   absl::Status SetHold(std::string_view shard, const HoldOverrides& hold);
+  absl::Status SetProduction(std::string_view shard, bool production);
   absl::Status DropShard(
       std::string_view name);  // refused while tenants, slots or the default name it
   absl::Status AddTenant(const TenantSpec& spec);     // refused if there
@@ -207,6 +210,10 @@ class TopologyBuilder {
   // All slots evenly over the live shards in their order, in contiguous ranges.
   absl::Status SpreadSlots();
   absl::Status SetUnassigned(const Unassigned& unassigned);
+
+  // From a store: a shard's epoch as it was, and the version that Build gives the snapshot.
+  absl::Status RestoreEpoch(std::string_view shard, Epoch epoch);
+  void RestoreVersion(Epoch version);
 
   // Checks the whole (slots in use but unassigned, ...) and publishes. The builder goes on from the
   // built version.

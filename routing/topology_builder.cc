@@ -201,6 +201,7 @@ absl::Status TopologyBuilder::AddShard(const ShardSpec& spec) {
   shard.name = spec.name;
   shard.primary = primary->id;
   shard.hold = spec.hold;
+  shard.production = spec.production;
   shard.epoch = next_version();
   if (absl::Status s = ResolveReplicas(spec.name, spec.replicas, primary->id, &shard.replicas);
       !s.ok()) {
@@ -248,6 +249,15 @@ absl::Status TopologyBuilder::SetHold(std::string_view name, const HoldOverrides
   if (old == nullptr) return Unknown("shard", name);
   Shard shard = *old;
   shard.hold = hold;
+  ReplaceShard(shard);
+  return absl::OkStatus();
+}
+
+absl::Status TopologyBuilder::SetProduction(std::string_view name, bool production) {
+  const Shard* old = next_.FindShard(name);
+  if (old == nullptr) return Unknown("shard", name);
+  Shard shard = *old;
+  shard.production = production;
   ReplaceShard(shard);
   return absl::OkStatus();
 }
@@ -364,6 +374,19 @@ absl::Status TopologyBuilder::SetUnassigned(const Unassigned& unassigned) {
   next_.default_shard_ = shard_id;
   next_.rest_ = rest;
   return absl::OkStatus();
+}
+
+absl::Status TopologyBuilder::RestoreEpoch(std::string_view name, Epoch epoch) {
+  const Shard* old = next_.FindShard(name);
+  if (old == nullptr) return Unknown("shard", name);
+  Shard shard = *old;
+  shard.epoch = epoch;
+  ReplaceShard(shard);
+  return absl::OkStatus();
+}
+
+void TopologyBuilder::RestoreVersion(Epoch version) {
+  next_.version_ = Epoch{version.value == 0 ? 0 : version.value - 1};
 }
 
 absl::StatusOr<std::shared_ptr<const Topology>> TopologyBuilder::Build() {

@@ -9,8 +9,14 @@
 namespace bulkhead::auth {
 namespace {
 
+// How far the arena may be filled for secrets of ours. The rest is OpenSSL's own: where it finds no
+// room for a private key, a TLS handshake fails. Set once, before other threads run.
+size_t our_share = 0;
+
 uint8_t* Allocate(size_t size) {
-  void* memory = CRYPTO_secure_malloc_initialized() ? OPENSSL_secure_malloc(size) : nullptr;
+  // Not to be asked before the arena is there: its lock is made with it.
+  const bool room = our_share != 0 && CRYPTO_secure_used() < our_share;
+  void* memory = room ? OPENSSL_secure_malloc(size) : nullptr;
   // A full arena is no reason to refuse a login: the ordinary heap is wiped all the same.
   if (memory == nullptr) memory = OPENSSL_malloc(size);
   if (memory == nullptr) std::abort();
@@ -78,6 +84,7 @@ void Secret::Release() {
 
 bool ReserveLockedMemory(size_t bytes) {
   constexpr size_t kSmallestBlock = 32;
+  our_share = bytes / 2;
   // 1 is full success; 2 means that the arena is there, but not locked.
   return CRYPTO_secure_malloc_init(bytes, kSmallestBlock) == 1;
 }

@@ -102,6 +102,11 @@ YAML::Mark SecondDocument(const std::string& text) {
   return second.start;
 }
 
+void ReadTopologyAlone(const Section& root, Options* options) {
+  ReadTenancy(root, options);
+  ReadTopology(root, options);
+}
+
 void ReadAll(const Section& root, Options* options) {
   ReadTls(root, options);
   ReadListeners(root, options);
@@ -159,8 +164,10 @@ const User* Options::FindUser(std::string_view name) const {
   return nullptr;
 }
 
-LoadResult LoadString(std::string_view text, const std::string& file,
-                      const Environment& environment) {
+namespace {
+
+LoadResult Load(std::string_view text, const std::string& file, const Environment& environment,
+                void (*read)(const Section&, Options*)) {
   LoadResult result;
   auto options = std::make_shared<Options>();
   Report report(file, environment);
@@ -172,7 +179,7 @@ LoadResult LoadString(std::string_view text, const std::string& file,
       report.Error(more, "", "holds more than one YAML document, or something behind its end");
     } else {
       const Section root(report, document, "", "");
-      if (root.exists()) ReadAll(root, options.get());
+      if (root.exists()) read(root, options.get());
     }
   } catch (const YAML::Exception& error) {
     return SyntaxError(file, error);
@@ -180,6 +187,17 @@ LoadResult LoadString(std::string_view text, const std::string& file,
   if (!report.has_errors()) result.options = std::move(options);
   result.errors = report.Take();
   return result;
+}
+
+}  // namespace
+
+LoadResult LoadString(std::string_view text, const std::string& file,
+                      const Environment& environment) {
+  return Load(text, file, environment, ReadAll);
+}
+
+LoadResult LoadTopology(std::string_view text, const std::string& file) {
+  return Load(text, file, Environment::Empty(), ReadTopologyAlone);
 }
 
 LoadResult LoadFile(const std::string& path, const Environment& environment) {

@@ -68,6 +68,10 @@ struct LoadResult {
 [[nodiscard]] LoadResult LoadString(std::string_view text, const std::string& file,
                                     const Environment& environment);
 
+// A file that holds only `topology:` and `tenancy: {unassigned: ...}`: what
+// `bulkhead topology import` reads. Of the options nothing else is filled in but tenant_limits.
+[[nodiscard]] LoadResult LoadTopology(std::string_view text, const std::string& file);
+
 // `bulkhead check FILE`: all errors and warnings to `out` in compiler style, then one line of
 // summary. Returns the exit code: 0 usable (warnings or not), 1 errors.
 int Check(const std::string& path, std::ostream& out,

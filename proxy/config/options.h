@@ -17,8 +17,10 @@
 #include <utility>
 #include <vector>
 
+#include "routing/health_rules.h"
 #include "routing/ids.h"
 #include "routing/mono_time.h"
+#include "routing/tenant_limits.h"
 #include "routing/tenant_resolution.h"
 #include "routing/topology.h"
 
@@ -116,12 +118,17 @@ struct AdminUser {
 
 struct Hold {  // used by the gate of each shard; parsed and checked
   routing::HoldPolicy policy = routing::HoldPolicy::kHold;
+  Duration replica_lag = std::chrono::seconds(5);  // for policy kReplica
   Duration max_wait = std::chrono::seconds(10);
   Duration outage_limit = std::chrono::seconds(60);
   uint32_t max_statements = 5000;
   uint64_t max_bytes = 64ull << 20;
   uint32_t total_statements = 50'000;
   uint64_t total_bytes = 512ull << 20;
+  uint32_t ramp_start = 4;  // statements of a shard that run at once after an outage
+  uint32_t ramp_limit = 128;
+  uint32_t ramp_connects = 50;  // a second
+  bool read_retry = false;      // a plain SELECT whose connection was lost is sent once more
 };
 
 struct Pools {
@@ -190,6 +197,9 @@ struct Options {
   std::optional<ServiceAccount> control;
   routing::TenantRules tenancy;
   Hold hold;
+  routing::HealthRules health;
+  routing::TenantLimit tenant_limit;  // of tenants without one of their own
+  std::vector<std::pair<std::string, routing::TenantLimit>> tenant_limits;
   Pools pools;
   Clients clients;
   ClientTls client_tls;

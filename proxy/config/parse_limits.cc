@@ -14,24 +14,6 @@ using namespace std::chrono_literals;
 
 constexpr uint64_t kMillion = 1'000'000;
 
-void ReadHold(const Section& section, Hold* out) {
-  section.Choice<routing::HoldPolicy>("policy", HoldPolicyChoices(), &out->policy);
-  section.Time("max_wait", 0s, &out->max_wait);
-  section.Time("outage_limit", 0s, &out->outage_limit);
-  section.Number("max_statements", 0, kMillion, &out->max_statements);
-  section.Size("max_bytes", 0, &out->max_bytes);
-  section.Number("total_statements", 0, 100 * kMillion, &out->total_statements);
-  section.Size("total_bytes", 0, &out->total_bytes);
-  if (out->max_statements > out->total_statements) {
-    section.Error(section.Has("max_statements") ? "max_statements" : "total_statements",
-                  "max_statements of one shard is more than total_statements of all");
-  }
-  if (out->max_bytes > out->total_bytes) {
-    section.Error(section.Has("max_bytes") ? "max_bytes" : "total_bytes",
-                  "max_bytes of one shard is more than total_bytes of all");
-  }
-}
-
 void ReadPools(const Section& section, Pools* out) {
   section.Number("max_connections", 1, kMillion, &out->max_connections);
   section.Number("min_idle", 0, kMillion, &out->min_idle);
@@ -150,6 +132,8 @@ void ReadTls(const Section& root, Options* out) {
 
 void ReadLimits(const Section& root, Options* out) {
   ReadHold(root.Map("hold"), &out->hold);
+  ReadHealth(root.Map("health"), &out->health);
+  ReadTenantLimit(root.Map("tenant_limits"), &out->tenant_limit);
   ReadPools(root.Map("pools"), &out->pools);
   ReadClients(root.Map("clients"), &out->clients);
   ReadCompression(root.Map("compression"), &out->compression);

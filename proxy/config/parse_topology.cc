@@ -11,7 +11,9 @@ namespace bulkhead::config {
 namespace {
 
 constexpr std::pair<std::string_view, routing::HoldPolicy> kPolicies[] = {
-    {"hold", routing::HoldPolicy::kHold}, {"reject", routing::HoldPolicy::kReject}};
+    {"hold", routing::HoldPolicy::kHold},
+    {"reject", routing::HoldPolicy::kReject},
+    {"replica", routing::HoldPolicy::kReplica}};
 constexpr std::pair<std::string_view, routing::BackendTls> kBackendTls[] = {
     {"disabled", routing::BackendTls::kDisabled},
     {"preferred", routing::BackendTls::kPreferred},
@@ -76,16 +78,22 @@ void ReadShard(const Section& section, routing::TopologyBuilder& builder) {
     spec.replicas.push_back(text);
   });
   if (section.Has("hold")) ReadHoldOverrides(section.Map("hold"), &spec.hold);
+  section.Bool("production", &spec.production);
   if (has_name && has_primary) Check(section, "name", builder.AddShard(spec));
 }
 
-void ReadTenant(const Section& section, routing::TopologyBuilder& builder) {
+void ReadTenant(const Section& section, Options* out, routing::TopologyBuilder& builder) {
   routing::TenantSpec spec;
   const bool has_name = section.RequiredText("name", &spec.name);
   const bool has_shard = section.RequiredText("shard", &spec.shard);
   section.Choice<routing::Pooling>("pooling", PoolingChoices(), &spec.pooling);
   section.Choice<routing::HoldPolicy>("hold", kPolicies, &spec.hold);
   section.Text("physical_database", &spec.physical_database);
+  if (section.Has("limits")) {
+    routing::TenantLimit limit = out->tenant_limit;
+    ReadTenantLimit(section.Map("limits"), &limit);
+    out->tenant_limits.emplace_back(spec.name, limit);
+  }
   if (has_name && has_shard) Check(section, "name", builder.AddTenant(spec));
 }
 
@@ -161,7 +169,7 @@ void ReadTopology(const Section& root, Options* out) {
   const Section section = root.Map("topology");
   section.EachMap("backends", [&](const Section& s) { ReadBackend(s, *out, builder); });
   section.EachMap("shards", [&](const Section& s) { ReadShard(s, builder); });
-  section.EachMap("tenants", [&](const Section& s) { ReadTenant(s, builder); });
+  section.EachMap("tenants", [&](const Section& s) { ReadTenant(s, out, builder); });
   if (section.Has("slots")) {
     section.EachMap("slots", [&](const Section& s) { ReadSlots(s, builder); });
   } else {

@@ -25,6 +25,9 @@ void ReadUsers(const Section& root, Options* out);
 void CheckUsers(const Section& root, const Options& options);
 void ReadLimits(const Section& root,
                 Options* out);  // hold, pools, clients, compression, metrics, log, ...
+void ReadHold(const Section& section, Hold* out);
+void ReadTenantLimit(const Section& section, routing::TenantLimit* out);
+void ReadHealth(const Section& section, routing::HealthRules* out);
 void ReadTenancy(const Section& root, Options* out);
 void ReadTopology(const Section& root, Options* out);  // after tenancy
 

@@ -1,7 +1,10 @@
 #include "proxy/io/backend_connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -18,6 +21,22 @@ using Action = session::BackendHandshake::Action;
 
 // A greeting or an OK is never near this; an ERR neither.
 constexpr size_t kMaxLoginPacket = 64 * 1024;
+
+BackendConnection::Failure::Kind KindOf(int error) {
+  return error == ECONNREFUSED ? BackendConnection::Failure::Kind::kRefused
+                               : BackendConnection::Failure::Kind::kUnreachable;
+}
+
+// A host that is gone ends an idle connection after about twice this time. Fails on Unix sockets.
+void KeepAlive(int fd, int seconds) {
+  const int on = 1;
+  const int interval = std::max(1, seconds / 4);
+  const int count = 4;
+  (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
 
 std::string Describe(const session::BackendLoginFailure& failure) {
   std::string text = failure.from_server ? "the server refused the login: " : "login failed: ";
@@ -36,10 +55,7 @@ BackendConnection::~BackendConnection() = default;
 void BackendConnection::Open(Options options) {
   options_ = std::move(options);
   phase_ = Phase::Resolving;
-  deadline_ = std::make_unique<Timer>(loop_, [this] {
-    Fail(phase_ == Phase::LoggingIn ? "connected, but the server did not answer the login in time"
-                                    : "could not connect in time");
-  });
+  deadline_ = std::make_unique<Timer>(loop_, [this] { OnDeadline(); });
   deadline_->Start(options_.timeout_ms);
   const std::string& host =
       options_.address.is_unix() ? options_.address.socket_path : options_.address.host;
@@ -48,8 +64,20 @@ void BackendConnection::Open(Options options) {
                         [this](Resolution::Result result) { OnAddresses(std::move(result)); });
 }
 
+void BackendConnection::OnDeadline() {
+  if (phase_ != Phase::LoggingIn) {
+    failure_.kind = Failure::Kind::kNoConnect;
+    Fail("could not connect in time");
+    return;
+  }
+  failure_.kind = greeted_ ? Failure::Kind::kNoLogin : Failure::Kind::kNoGreeting;
+  Fail(greeted_ ? "connected, but the server did not answer the login in time"
+                : "connected, but the server did not greet in time");
+}
+
 void BackendConnection::OnAddresses(Resolution::Result result) {
   if (result.addresses.empty()) {
+    failure_.kind = Failure::Kind::kName;
     FailLater(result.error);
     return;
   }
@@ -63,7 +91,11 @@ void BackendConnection::TryNextAddress() {
     int error = 0;
     phase_ = Phase::Connecting;
     stream_ = Stream::Connect(loop_, address.get(), address.length, this, &error);
-    if (stream_ != nullptr) return;
+    if (stream_ != nullptr) {
+      if (bytes != nullptr) stream_->CountInto(bytes);
+      return;
+    }
+    failure_.kind = KindOf(error);
     last_error_ = address.ToText() + ": " + std::strerror(error);
   }
   FailLater(last_error_);
@@ -71,11 +103,15 @@ void BackendConnection::TryNextAddress() {
 
 void BackendConnection::OnConnected() {
   phase_ = Phase::LoggingIn;
+  heard_ns_ = loop_->NowNs();
+  KeepAlive(stream_->fd(), options_.keepalive_s);
   session::BackendLogin login = options_.login;
   handshake_ = std::make_unique<session::BackendHandshake>(std::move(login));
 }
 
 void BackendConnection::OnBytes(std::span<uint8_t> bytes) {
+  heard_ns_ = loop_->NowNs();
+  if (options_.activity != nullptr) options_.activity->Receive(heard_ns_, bytes.size());
   if (phase_ == Phase::LoggingIn) {
     OnLoginBytes(bytes);
     return;
@@ -89,6 +125,7 @@ void BackendConnection::OnBytes(std::span<uint8_t> bytes) {
       if (errand_ == nullptr) break;
       const session::LinkErrand::Progress progress = errand_->Feed(bytes);
       if (progress == session::LinkErrand::Progress::kMore) return;
+      EndExchange(/*committed=*/false);
       owner_->OnErrandDone(this, progress == session::LinkErrand::Progress::kDone);
       return;
     }
@@ -113,12 +150,14 @@ void BackendConnection::OnLoginBytes(std::span<uint8_t> bytes) {
         return;
       case wire::FindResult::kTooLarge:
       case wire::FindResult::kBadSequence:
+        failure_.kind = Failure::Kind::kProtocol;
         Fail("the server sent something that is no MySQL login");
         return;
     }
     const auto end = input_.begin() + static_cast<ptrdiff_t>(extent.wire_size);
     const std::vector<uint8_t> packet(input_.begin(), end);
     input_.erase(input_.begin(), end);
+    greeted_ = true;
     std::vector<uint8_t> output;
     const Action action = handshake_->OnPacket(
         std::span<const uint8_t>(packet).subspan(wire::kFrameHeaderSize, extent.payload_size),
@@ -150,6 +189,13 @@ bool BackendConnection::OnLoginAction(Action action, std::span<const uint8_t> ou
       FinishLogin();
       return false;
     case Action::kFailed:
+      failure_ = {
+          handshake_->failure().from_server ? Failure::Kind::kServer : Failure::Kind::kProtocol,
+          handshake_->failure().code};
+      account_refused =
+          handshake_->failure().kind == session::BackendLoginFailure::Kind::kCredentialsRefused ||
+          handshake_->failure().kind == session::BackendLoginFailure::Kind::kSchemaRefused ||
+          handshake_->failure().kind == session::BackendLoginFailure::Kind::kCapabilityMissing;
       Fail(Describe(handshake_->failure()));
       return false;
   }
@@ -170,6 +216,10 @@ void BackendConnection::FinishLogin() {
         zstd ? options_.login.zstd_level : options_.zlib_level));
   }
   phase_ = Phase::Ready;
+  if (options_.activity != nullptr) {
+    BackendActivity::Count(&options_.activity->ready);
+    BackendActivity::Count(&options_.activity->logins);
+  }
   deadline_.reset();
   handshake_.reset();
   input_ = {};
@@ -184,15 +234,58 @@ void BackendConnection::RunErrand(std::unique_ptr<session::LinkErrand> errand) {
 }
 
 void BackendConnection::Send(std::span<const uint8_t> bytes) {
+  heard_ns_ = loop_->NowNs();
   if (stream_ != nullptr) stream_->Write(bytes);
 }
 
+void BackendConnection::BeginExchange(bool may_write) {
+  // A restore was answered, and its statement follows: two exchanges, each counted for what it is.
+  EndExchange(/*committed=*/false);
+  in_exchange_ = true;
+  may_write_ = may_write;
+  UpdateDemand();
+}
+
+void BackendConnection::EndExchange(bool committed) {
+  if (!in_exchange_) return;
+  in_exchange_ = false;
+  UpdateDemand();
+  BackendActivity* activity = options_.activity;
+  if (activity == nullptr || phase_ != Phase::Ready) return;
+  activity->last_answer_ns.store(loop_->NowNs(), std::memory_order_relaxed);
+  if (committed) activity->last_commit_ns.store(loop_->NowNs(), std::memory_order_relaxed);
+}
+
+// A server that waits for us to read is not silent.
+void BackendConnection::UpdateDemand() {
+  if (options_.activity == nullptr) return;
+  const bool demand = in_exchange_ && stream_ != nullptr && stream_->reading();
+  if (demand == in_demand_) return;
+  in_demand_ = demand;
+  if (demand) {
+    options_.activity->Begin(loop_->NowNs(), may_write_);
+  } else {
+    options_.activity->End(may_write_);
+  }
+}
+
 void BackendConnection::PauseReading() {
-  if (stream_ != nullptr) stream_->PauseReading();
+  if (stream_ == nullptr) return;
+  stream_->PauseReading();
+  UpdateDemand();
 }
 
 void BackendConnection::ResumeReading() {
-  if (stream_ != nullptr && !stream_->reading()) stream_->ResumeReading();
+  if (stream_ == nullptr || stream_->reading()) return;
+  stream_->ResumeReading();
+  UpdateDemand();
+}
+
+bool BackendConnection::AbortUndelivered() {
+  if (stream_ == nullptr) return true;
+  const bool undelivered = stream_->AbortUndelivered();
+  Close(/*abort=*/true);
+  return undelivered;
 }
 
 void BackendConnection::OnWritable() {
@@ -206,19 +299,48 @@ bool BackendConnection::LooksAlive() const {
   return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+BackendConnection::Stage BackendConnection::stage() const {
+  switch (phase_) {
+    case Phase::New:
+    case Phase::Resolving:
+    case Phase::Connecting:
+      return Stage::kConnect;
+    case Phase::LoggingIn:
+      return greeted_ ? Stage::kLogin : Stage::kGreeting;
+    case Phase::Ready:
+      return Stage::kReady;
+    case Phase::Closed:
+      return Stage::kClosed;
+  }
+  return Stage::kClosed;
+}
+
+std::optional<bool> BackendConnection::Acknowledged() const {
+  if (stream_ == nullptr || (phase_ != Phase::LoggingIn && phase_ != Phase::Ready))
+    return std::nullopt;
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  if (getsockopt(stream_->fd(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return std::nullopt;
+  return info.tcpi_unacked == 0 && !HasUnsent();
+}
+
 void BackendConnection::OnEnd(const StreamEnd& end) {
   std::string why;
   switch (end.kind) {
     case StreamEnd::Kind::kPeerClosed:
       why = "the server closed the connection";
+      failure_.kind = Failure::Kind::kReset;
       break;
     case StreamEnd::Kind::kSocketError:
       why = std::strerror(end.error);
+      failure_.kind = end.error == ECONNRESET ? Failure::Kind::kReset : Failure::Kind::kUnreachable;
       break;
     case StreamEnd::Kind::kFilterError:
       why = end.detail;
+      failure_.kind = Failure::Kind::kProtocol;
       break;
     case StreamEnd::Kind::kConnectFailed:
+      failure_.kind = KindOf(end.error);
       last_error_ = addresses_[next_address_ - 1].ToText() + ": " + std::strerror(end.error);
       stream_.reset();
       TryNextAddress();
@@ -227,6 +349,8 @@ void BackendConnection::OnEnd(const StreamEnd& end) {
   if (phase_ == Phase::Ready) {
     const bool known_dead = end.kind == StreamEnd::Kind::kPeerClosed ||
                             (end.kind == StreamEnd::Kind::kSocketError && end.error == ECONNRESET);
+    if (in_exchange_ && options_.activity != nullptr)
+      BackendActivity::Count(&options_.activity->reset);
     owner_->OnConnectionLost(this, known_dead);
     return;
   }
@@ -243,18 +367,52 @@ void BackendConnection::FailLater(std::string why) {
 void BackendConnection::Fail(const std::string& why) {
   if (phase_ == Phase::Closed) return;
   const std::string copy = why;
+  if (options_.activity != nullptr) NoteFailure(options_.activity);
   Close(/*abort=*/false);
   owner_->OnConnectionFailed(this, copy);
+}
+
+void BackendConnection::NoteFailure(BackendActivity* activity) const {
+  constexpr uint16_t kTooManyConnections = 1040;
+  switch (failure_.kind) {
+    case Failure::Kind::kRefused:
+    case Failure::Kind::kUnreachable:
+      BackendActivity::Count(&activity->refused);
+      return;
+    case Failure::Kind::kNoConnect:
+    case Failure::Kind::kNoGreeting:
+    case Failure::Kind::kNoLogin:
+      BackendActivity::Count(&activity->login_timeouts);
+      return;
+    case Failure::Kind::kServer:
+      // Whatever it said, it answered.
+      BackendActivity::Count(failure_.server_code == kTooManyConnections ? &activity->full
+                                                                         : &activity->logins);
+      return;
+    case Failure::Kind::kNone:
+    case Failure::Kind::kName:
+    case Failure::Kind::kReset:
+    case Failure::Kind::kProtocol:
+      return;
+  }
+}
+
+void BackendConnection::NoteReadOnly() {
+  if (options_.activity != nullptr) BackendActivity::Count(&options_.activity->read_only);
 }
 
 void BackendConnection::Close(bool abort) {
   if (phase_ == Phase::Closed) return;
   const bool in_order = phase_ == Phase::Ready && !abort;
+  if (phase_ == Phase::Ready && options_.activity != nullptr)
+    BackendActivity::Down(&options_.activity->ready);
   phase_ = Phase::Closed;
   use = Use::kGone;
   deadline_.reset();
   soon_.reset();
   resolving_.reset();
+  in_exchange_ = false;
+  UpdateDemand();
   if (stream_ == nullptr) return;
   if (in_order) {
     constexpr uint8_t kQuit[] = {1, 0, 0, 0, 1};

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/io/backend_activity.h"
 #include "proxy/io/link_user.h"
 #include "proxy/io/resolver.h"
 #include "proxy/io/stream.h"
@@ -48,6 +49,25 @@ class BackendConnection : public session::BackendLink, public StreamHandler {
     TlsContext::Ptr tls;
     uint64_t timeout_ms = 5000;  // resolving, connecting and logging in, all together
     int zlib_level = 6;
+    int keepalive_s = 60;
+    BackendActivity* activity = nullptr;  // the worker's cell for this backend; lives as long
+  };
+  // Why it failed before it was ready, for who must act on it.
+  struct Failure {
+    enum class Kind : uint8_t {
+      kNone,
+      kName,         // the name was not resolved
+      kRefused,      // nothing listens
+      kUnreachable,  // host or network, or any other error of the socket
+      kReset,        // reset or closed in mid-login
+      kNoConnect,    // timed out before the connection was there
+      kNoGreeting,   // connected, timed out before the server said anything
+      kNoLogin,      // greeted, timed out in mid-login
+      kServer,       // the server refused: server_code
+      kProtocol,     // not MySQL, TLS trouble, ...
+    };
+    Kind kind = Kind::kNone;
+    uint16_t server_code = 0;
   };
 
   BackendConnection(EventLoop* loop, BackendConnectionOwner* owner);
@@ -62,6 +82,18 @@ class BackendConnection : public session::BackendLink, public StreamHandler {
   void Close(bool abort);
 
   void Send(std::span<const uint8_t> bytes) override;
+  void BeginExchange(bool may_write) override;
+  void EndExchange(bool committed) override;
+  void NoteReadOnly() override;
+  [[nodiscard]] bool HasUnsent() const override {
+    return stream_ != nullptr && stream_->pending() > 0;
+  }
+  [[nodiscard]] bool in_exchange() const { return in_exchange_; }
+  [[nodiscard]] bool may_write() const { return in_exchange_ && may_write_; }
+  // Resets the connection at once, without a word to the owner. True: the last byte of what was
+  // sent has provably not reached the server (docs/decisions/provably-not-delivered.md).
+  [[nodiscard]] bool AbortUndelivered();
+  [[nodiscard]] const Failure& failure() const { return failure_; }
   void PauseReading();
   void ResumeReading();
   [[nodiscard]] bool output_above_high() const {
@@ -70,6 +102,14 @@ class BackendConnection : public session::BackendLink, public StreamHandler {
   // False: the peer has closed it although nobody was told yet. One system call.
   [[nodiscard]] bool LooksAlive() const;
   [[nodiscard]] bool ready() const { return phase_ == Phase::Ready; }
+  // How far the login is.
+  enum class Stage : uint8_t { kConnect, kGreeting, kLogin, kReady, kClosed };
+  [[nodiscard]] Stage stage() const;
+  // When something was last sent or received on it, on the loop's clock.
+  [[nodiscard]] uint64_t heard_ns() const { return heard_ns_; }
+  // Whether the peer's kernel has acknowledged all that was sent (TCP_INFO); empty: no TCP
+  // connection.
+  [[nodiscard]] std::optional<bool> Acknowledged() const;
   // How to log in with the same account again, for KILL.
   [[nodiscard]] const Options& options() const { return options_; }
 
@@ -80,7 +120,10 @@ class BackendConnection : public session::BackendLink, public StreamHandler {
   void* pool = nullptr;           // of its backend
   routing::PoolUser pool_user = 0;
   uint64_t idle_since_ns = 0;
-  uint32_t kills_under_way = 0;               // not lent while above 0
+  metrics::ByDirection<metrics::Counter>* bytes = nullptr;  // of its backend
+  bool account_refused = false;   // the login failed for what this account is, not for the backend
+  uint64_t server_timeout_s = 0;  // as the policy knows it
+  uint32_t kills_under_way = 0;   // not lent while above 0
   std::optional<routing::Returned> returned;  // given back while a KILL was under way
 
  private:
@@ -99,11 +142,21 @@ class BackendConnection : public session::BackendLink, public StreamHandler {
   void FinishLogin();
   void FailLater(std::string why);
   void Fail(const std::string& why);
+  void OnDeadline();
+  // Counts as awaiting an answer while the request is out and we are willing to read it.
+  void NoteFailure(BackendActivity* activity) const;
+  void UpdateDemand();
 
   EventLoop* const loop_;
   BackendConnectionOwner* const owner_;
   Options options_;
   Phase phase_ = Phase::New;
+  uint64_t heard_ns_ = 0;
+  bool in_exchange_ = false;
+  bool may_write_ = false;
+  bool in_demand_ = false;  // counted in the activity cell
+  bool greeted_ = false;
+  Failure failure_;
   StreamPtr stream_;
   std::vector<SocketAddress> addresses_;
   size_t next_address_ = 0;

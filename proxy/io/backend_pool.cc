@@ -31,6 +31,10 @@ routing::StateKey KeyOf(const session::StateVectorPtr& state) {
   return reinterpret_cast<uintptr_t>(state.get());
 }
 
+bool HasAttributesOf(const session::SessionLogin& login, const BackendConnection& connection) {
+  return login.attributes == nullptr || *login.attributes == connection.options().login.attributes;
+}
+
 BackendConnection* Of(BackendLink* link) { return static_cast<BackendConnection*>(link); }
 
 }  // namespace
@@ -80,7 +84,7 @@ BackendLink* BackendPool::Acquire(const session::LinkRequest& request, LinkUser*
   }
   PerBackend* pool = Find(*backend);
   const uint64_t now = loop_->NowNs();
-  if (pool->failed_until_ns > now) {
+  if (!request.waits_out && pool->policy.pausing(At(now))) {
     const routing::PoolPolicy::Counts counts = pool->policy.counts();
     if (counts.in_use + counts.idle + counts.lingering + counts.dirty == 0) {
       *error = Unavailable(id, pool->failure);
@@ -104,14 +108,20 @@ BackendConnection* BackendPool::CarryOut(PerBackend* backend, const routing::Acq
   switch (acquired.action) {
     case AcquireAction::kUse:
     case AcquireAction::kRestore:
-      if (loop_->NowNs() - connection->idle_since_ns > kTrustedIdleNs &&
-          !connection->LooksAlive()) {
-        // Closed by the server while it was idle, and not noticed yet: nothing was sent on it.
-        TakeFromOwner(connection, {});
+      TakeFromOwner(connection, {});
+      if ((loop_->NowNs() - connection->idle_since_ns > kTrustedIdleNs &&
+           !connection->LooksAlive()) ||
+          !HasAttributesOf(*request.login, *connection)) {
+        // Closed by the server while it was idle, and not noticed yet: nothing was sent on it. Or
+        // it shows another client's attributes to those who look at the server.
         Discard(connection);
         return static_cast<BackendConnection*>(Acquire(request, user, error));
       }
-      TakeFromOwner(connection, {});
+      if (request.login->session_pooling) {
+        // As a new connection it has the global variables of now, not of when it was given back.
+        StartReset(connection, user);
+        break;
+      }
       Lend(connection, user);
       return connection;
     case AcquireAction::kFetchRestore:
@@ -129,11 +139,12 @@ BackendConnection* BackendPool::CarryOut(PerBackend* backend, const routing::Acq
         evicted->id = 0;  // its budget was handed over
         Discard(evicted);
       }
-      if (!OpenConnection(backend, acquired.connection, request, user, error)) return nullptr;
+      OpenConnection(backend, acquired.connection, request, user);
       break;
     case AcquireAction::kWait:
       ++backend->waiting;
       metrics_->backend(request.target.backend.index).waits.Add();
+      RetryInTime(*backend);
       break;
     case AcquireAction::kFull:
       *error = Unavailable(request.target.backend, "too many sessions wait for a connection");
@@ -143,20 +154,13 @@ BackendConnection* BackendPool::CarryOut(PerBackend* backend, const routing::Acq
   return nullptr;
 }
 
-bool BackendPool::OpenConnection(PerBackend* backend, routing::PoolConnection id,
-                                 const session::LinkRequest& request, LinkUser* user,
-                                 std::optional<session::RouterError>* error) {
-  const uint64_t now = loop_->NowNs();
-  if (backend->failed_until_ns > now) {
-    bool wake = false;
-    (void)backend->policy.Closed(id, At(now), &wake);
-    *error = Unavailable(request.target.backend, backend->failure);
-    return false;
-  }
+void BackendPool::OpenConnection(PerBackend* backend, routing::PoolConnection id,
+                                 const session::LinkRequest& request, LinkUser* user) {
   auto connection = std::make_unique<BackendConnection>(loop_, this);
   connection->id = id;
   connection->backend = request.target.backend;
   connection->pool = backend;
+  connection->bytes = &metrics_->backend(connection->backend.index).bytes;
   connection->next_user = user;
   BackendConnection* raw = connection.get();
   connections_[raw] = std::move(connection);
@@ -168,7 +172,6 @@ bool BackendPool::OpenConnection(PerBackend* backend, routing::PoolConnection id
                                 (options.login.required & wire::kClientMultiStatements) != 0,
                                 options.login.required);
   raw->Open(std::move(options));
-  return true;
 }
 
 void BackendPool::Lend(BackendConnection* connection, LinkUser* user) {
@@ -210,8 +213,13 @@ void BackendPool::Release(BackendLink* link, ReleaseHow how) {
   BackendConnection* connection = Of(link);
   connection->user = nullptr;
   connection->owner = nullptr;
+  if (connection->use == BackendLink::Use::kErrand) {
+    ReleaseInErrand(connection, how);
+    return;
+  }
   switch (how) {
     case ReleaseHow::kClose:
+      NoteLeft(connection);
       Discard(connection, /*abort=*/true);
       return;
     case ReleaseHow::kFree:
@@ -238,7 +246,7 @@ void BackendPool::GiveToPolicy(BackendConnection* connection, routing::Returned 
     connection->returned = how;
     return;
   }
-  if (shutting_down_) {
+  if (shutting_down_ || topology_->backend(connection->backend) == nullptr) {
     TakeFromOwner(connection, {});
     Discard(connection);
     return;
@@ -246,6 +254,7 @@ void BackendPool::GiveToPolicy(BackendConnection* connection, routing::Returned 
   const uint64_t now = loop_->NowNs();
   connection->idle_since_ns = now;
   auto* backend = static_cast<PerBackend*>(connection->pool);
+  NoteServerTimeout(connection);
   const routing::PoolPolicy::Released released =
       backend->policy.Release(connection->id, how, KeyOf(connection->state), At(now));
   if (released.close) {
@@ -267,11 +276,7 @@ void BackendPool::CarryOutForWaiter(PerBackend* backend,
   if (backend->waiting > 0) --backend->waiting;
   std::optional<session::RouterError> error;
   BackendConnection* connection = CarryOut(backend, *acquired, waiting.request, user, &error);
-  if (error.has_value()) {
-    user->OnLinkFailed(*error);
-  } else if (connection != nullptr) {
-    user->OnLink(connection);
-  }
+  Tell(waiting, user, connection, error);
 }
 
 void BackendPool::CancelAcquire(LinkUser* user) {
@@ -295,11 +300,18 @@ void BackendPool::Forget(LinkUser* user) { CancelAcquire(user); }
 void BackendPool::OnConnectionReady(BackendConnection* connection) {
   if (OnKillerReady(connection)) return;
   auto* backend = static_cast<PerBackend*>(connection->pool);
-  backend->failed_until_ns = 0;
+  backend->failure.clear();
   metrics_->backend(connection->backend.index).connects[metrics::ConnectResult::kOk].Add();
-  backend->policy.Opened(connection->id, routing::Duration::zero(),
+  if (!AskDefaults(connection)) NowOpen(connection);
+}
+
+void BackendPool::NowOpen(BackendConnection* connection) {
+  auto* backend = static_cast<PerBackend*>(connection->pool);
+  connection->server_timeout_s = backend->defaults.wait_timeout_s;
+  backend->policy.Opened(connection->id, std::chrono::seconds(connection->server_timeout_s),
                          uv_hrtime() * 0x9E3779B97F4A7C15ull, At(loop_->NowNs()));
   HandOver(connection);
+  RetryInTime(*backend);
 }
 
 // The connection is ready for whoever it was promised to.
@@ -322,64 +334,43 @@ void BackendPool::OnConnectionFailed(BackendConnection* connection, const std::s
   }
   auto* backend = static_cast<PerBackend*>(connection->pool);
   const routing::BackendId id = connection->backend;
-  backend->failed_until_ns = loop_->NowNs() + options_.failure_pause_ms * 1'000'000;
-  backend->failure = why;
+  const bool only_this_account = connection->account_refused;
+  if (!only_this_account) {
+    backend->policy.ConnectFailed(At(loop_->NowNs()),
+                                  std::chrono::milliseconds(options_.failure_pause_ms));
+    backend->failure = why;
+  }
   metrics_->backend(id.index).connects[metrics::ConnectResult::kError].Add();
   LinkUser* user = std::exchange(connection->next_user, nullptr);
   const session::RouterError error = Unavailable(id, why);
   Discard(connection);
-  if (user != nullptr) {
-    waiting_.erase(user);
-    user->OnLinkFailed(error);
+  auto it = user == nullptr ? waiting_.end() : waiting_.find(user);
+  if (it != waiting_.end()) {
+    const Waiting waiting = it->second;
+    waiting_.erase(it);
+    if (waiting.request.waits_out && !only_this_account) {
+      AcquireAgain(waiting, user);
+    } else {
+      user->OnLinkFailed(error);
+    }
   }
   const routing::PoolPolicy::Counts counts = backend->policy.counts();
-  if (counts.in_use + counts.idle + counts.lingering + counts.dirty + counts.opening == 0)
+  if (!only_this_account &&
+      counts.in_use + counts.idle + counts.lingering + counts.dirty + counts.opening == 0)
     FailWaiting(backend, error);
 }
 
 void BackendPool::FailWaiting(PerBackend* backend, const session::RouterError& error) {
   std::vector<LinkUser*> users;
   for (const auto& [user, waiting] : waiting_) {
-    if (waiting.backend == backend && backend->policy.CancelWait(IdOf(user))) users.push_back(user);
+    if (waiting.backend == backend && !waiting.request.waits_out &&
+        backend->policy.CancelWait(IdOf(user))) {
+      users.push_back(user);
+    }
   }
-  backend->waiting = 0;
+  backend->waiting -= std::min(backend->waiting, static_cast<uint32_t>(users.size()));
   for (LinkUser* user : users) {
     if (waiting_.erase(user) > 0) user->OnLinkFailed(error);
-  }
-}
-
-void BackendPool::OnConnectionLost(BackendConnection* connection, bool known_dead) {
-  if (kills_.contains(connection)) {
-    FinishKill(connection);
-    return;
-  }
-  LinkUser* user = std::exchange(connection->user, nullptr);
-  LinkUser* next = std::exchange(connection->next_user, nullptr);
-  const bool was_errand = connection->use == BackendLink::Use::kErrand;
-  std::optional<Waiting> retry;
-  if (next != nullptr) {
-    auto it = waiting_.find(next);
-    if (it != waiting_.end()) {
-      retry = it->second;
-      waiting_.erase(it);
-    }
-  }
-  Discard(connection);
-  if (user != nullptr) {
-    if (was_errand) {
-      user->OnLinkRobbed({});
-    } else {
-      user->OnLinkLost(known_dead);
-    }
-  }
-  if (!retry.has_value()) return;
-  // Nothing of the one it was promised to had been sent.
-  std::optional<session::RouterError> error;
-  BackendLink* link = Acquire(retry->request, next, &error);
-  if (error.has_value()) {
-    next->OnLinkFailed(*error);
-  } else if (link != nullptr) {
-    next->OnLink(link);
   }
 }
 
@@ -402,6 +393,7 @@ void BackendPool::Discard(BackendConnection* connection, bool abort) {
   const std::optional<routing::Acquired> next =
       backend->policy.Closed(id, At(loop_->NowNs()), &wake_others);
   CarryOutForWaiter(backend, next);
+  if (wake_others && options_.wake_others) options_.wake_others();
 }
 
 // --- time
@@ -416,8 +408,10 @@ void BackendPool::Tick(uint64_t now_ns) {
     auto it = waiting_.find(user);
     if (it == waiting_.end()) continue;
     const routing::BackendId id = it->second.request.target.backend;
+    const std::string& failure = it->second.backend->failure;
+    const std::string why = failure.empty() ? "no connection came free in time" : failure;
     CancelAcquire(user);
-    user->OnLinkFailed(Unavailable(id, "no connection came free in time"));
+    user->OnLinkFailed(Unavailable(id, why));
   }
   for (auto& [id, backend] : backends_) {
     for (routing::PoolConnection expired : backend->policy.Expire(At(now_ns))) {
@@ -426,11 +420,18 @@ void BackendPool::Tick(uint64_t now_ns) {
       TakeFromOwner(connection, {});
       Discard(connection);
     }
+  }
+  Retry();
+}
+
+void BackendPool::Retry() {
+  for (auto& [id, backend] : backends_) {
     while (true) {
-      const std::optional<routing::Acquired> next = backend->policy.Retry(At(now_ns));
+      const std::optional<routing::Acquired> next = backend->policy.Retry(At(loop_->NowNs()));
       if (!next.has_value()) break;
       CarryOutForWaiter(backend.get(), next);
     }
+    RetryInTime(*backend);
   }
 }
 
@@ -448,6 +449,7 @@ void BackendPool::SetGauges() {
 
 void BackendPool::Shutdown() {
   shutting_down_ = true;
+  retry_.reset();
   std::vector<BackendConnection*> idle;
   for (const auto& [raw, connection] : connections_) {
     if (connection->use == BackendLink::Use::kFree || connection->use == BackendLink::Use::kKept)

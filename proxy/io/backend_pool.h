@@ -21,6 +21,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "metrics/worker_metrics.h"
 #include "proxy/io/backend_connection.h"
+#include "proxy/io/gate_keeper.h"
 #include "proxy/io/link_user.h"
 #include "proxy/session/session_shell.h"
 #include "routing/limits.h"
@@ -35,7 +36,12 @@ class BackendPool : public BackendConnectionOwner {
     uint64_t acquire_timeout_ms = 10000;
     uint64_t failure_pause_ms =
         250;  // after a failed connect others are refused at once for so long
+    uint64_t ask_defaults_ms = 10000;  // a backend's global variables are asked for no more often
     routing::PoolLimits limits;
+    // A connection's place came free that sessions of other workers wait for. May be empty.
+    std::function<void()> wake_others;
+    // A connection is closed under a statement that may still run on the server.
+    std::function<void(routing::BackendId, AbandonedConnection)> note_left;
   };
   // Account, address and capabilities of a new connection; made by the worker.
   using MakeOptions = std::function<BackendConnection::Options(const routing::Backend&,
@@ -47,9 +53,9 @@ class BackendPool : public BackendConnectionOwner {
               session::StateInterner* states, metrics::WorkerMetrics* metrics);
   ~BackendPool() override;
 
-  void SetTopology(std::shared_ptr<const routing::Topology> topology) {
-    topology_ = std::move(topology);
-  }
+  // What belongs to a backend that is gone is closed: free connections at once, lent ones when they
+  // are given back. Limits are read anew.
+  void SetTopology(std::shared_ptr<const routing::Topology> topology);
 
   // The number of a login's account, the same for all that may share connections.
   [[nodiscard]] routing::PoolUser AccountOf(const session::SessionLogin& login);
@@ -63,8 +69,19 @@ class BackendPool : public BackendConnectionOwner {
   void Release(session::BackendLink* link, session::ReleaseHow how);
   // Runs KILL [QUERY] for what runs on `link`, on a connection of its own.
   void KillOn(session::BackendLink* link, bool query_only);
+  // The backend does not answer: resets every connection on which something runs (`writes_only`:
+  // something that may write), tells their sessions, and closes the free ones. What is lent to a
+  // session and idle stays, and is asked with a ping before it is used. Returns the ones under
+  // which the server may still be running something.
+  // `silent_before_ns`: only where nothing was sent or received since then; UINT64_MAX: wherever.
+  [[nodiscard]] std::vector<AbandonedConnection> GiveUp(routing::BackendId backend,
+                                                        bool writes_only,
+                                                        uint64_t silent_before_ns);
   // For sessions that end: nothing is kept for them any more.
   void Forget(LinkUser* user);
+
+  // Another worker has given places back: sessions that wait here may open connections.
+  void Retry();
 
   // Every 100 ms: ages idle connections, times waiting sessions out, gives back what another worker
   // wants.
@@ -87,9 +104,10 @@ class BackendPool : public BackendConnectionOwner {
         : policy(limits, budget), budget(budget) {}
     routing::PoolPolicy policy;
     routing::ConnectionBudget* budget;
-    uint64_t failed_until_ns = 0;
-    std::string failure;
+    std::string failure;  // why the last connect failed
     uint32_t waiting = 0;
+    session::ServerDefaults defaults;
+    uint64_t defaults_asked_ns = 0;  // 0: never
     // The policy counts its connections from 1: an id means something within one backend only.
     absl::flat_hash_map<routing::PoolConnection, BackendConnection*> by_id;
   };
@@ -128,22 +146,33 @@ class BackendPool : public BackendConnectionOwner {
                               const session::LinkRequest& request, LinkUser* user,
                               std::optional<session::RouterError>* error);
   void CarryOutForWaiter(PerBackend* backend, const std::optional<routing::Acquired>& acquired);
-  bool OpenConnection(PerBackend* backend, routing::PoolConnection id,
-                      const session::LinkRequest& request, LinkUser* user,
-                      std::optional<session::RouterError>* error);
+  void OpenConnection(PerBackend* backend, routing::PoolConnection id,
+                      const session::LinkRequest& request, LinkUser* user);
   void Lend(BackendConnection* connection, LinkUser* user);
   void TakeFromOwner(BackendConnection* connection, session::SavedDiagnostics saved);
   void StartDiagnostics(BackendConnection* connection, LinkUser* next);
   void FinishDiagnostics(BackendConnection* connection, const session::LinkErrand& errand);
   void StartReset(BackendConnection* connection, LinkUser* next);
   void HandOver(BackendConnection* connection);
+  [[nodiscard]] bool AskDefaults(BackendConnection* connection);
+  void TakeDefaults(BackendConnection* connection, const session::LinkErrand& errand);
+  void NowOpen(BackendConnection* connection);
+  void NoteServerTimeout(BackendConnection* connection);
   void FinishKill(BackendConnection* killer);
   // False: it is no connection for a KILL.
   [[nodiscard]] bool OnKillerReady(BackendConnection* connection);
   void ForgetVictim(BackendConnection* victim);
+  void NoteLeft(BackendConnection* connection);
+  void ReleaseInErrand(BackendConnection* connection, session::ReleaseHow how);
   void GiveToPolicy(BackendConnection* connection, routing::Returned how);
   void Discard(BackendConnection* connection, bool abort = false);
+  void AcquireAgain(const Waiting& waiting, LinkUser* user);
+  void Tell(const Waiting& waiting, LinkUser* user, session::BackendLink* link,
+            const std::optional<session::RouterError>& error);
+  void RetryInTime(const PerBackend& backend);
+  // Those who don't wait it out.
   void FailWaiting(PerBackend* backend, const session::RouterError& error);
+  void FailMoved();
   [[nodiscard]] session::RouterError Unavailable(routing::BackendId id,
                                                  const std::string& why) const;
 
@@ -160,6 +189,7 @@ class BackendPool : public BackendConnectionOwner {
   absl::flat_hash_map<LinkUser*, Waiting> waiting_;
   // KILLs under way, each on a connection of its own.
   absl::flat_hash_map<BackendConnection*, Kill> kills_;
+  std::unique_ptr<Timer> retry_;  // when time lets a waiter open a connection
   bool shutting_down_ = false;
 };
 

@@ -1,6 +1,7 @@
 // What the router itself does on a connection before another session gets it: fetch what its owner
 // has not read, or reset it.
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -14,6 +15,7 @@ namespace {
 
 using session::BackendLink;
 using session::LinkErrand;
+using session::ReleaseHow;
 
 // The one cell of a captured result set of one row.
 std::optional<std::string> OnlyCell(std::span<const uint8_t> captured, size_t columns_and_eof) {
@@ -54,6 +56,11 @@ void BackendPool::FinishDiagnostics(BackendConnection* connection, const LinkErr
     OnConnectionLost(connection, /*known_dead=*/false);
     return;
   }
+  if (connection->user == nullptr) {
+    // Its session has gone meanwhile.
+    StartReset(connection, connection->next_user);
+    return;
+  }
   if ((*errand.status() & wire::kStatusInTransaction) != 0) {
     // An error had left it open: the owner is in a transaction after all. The next in turn waits
     // for another one.
@@ -65,13 +72,7 @@ void BackendPool::FinishDiagnostics(BackendConnection* connection, const LinkErr
     if (it == waiting_.end()) return;
     const Waiting waiting = it->second;
     waiting_.erase(it);
-    std::optional<session::RouterError> error;
-    BackendLink* link = Acquire(waiting.request, next, &error);
-    if (error.has_value()) {
-      next->OnLinkFailed(*error);
-    } else if (link != nullptr) {
-      next->OnLink(link);
-    }
+    AcquireAgain(waiting, next);
     return;
   }
   session::SavedDiagnostics saved;
@@ -89,6 +90,52 @@ void BackendPool::FinishDiagnostics(BackendConnection* connection, const LinkErr
   HandOver(connection);
 }
 
+// What the backend gives sessions that set nothing: asked on a new connection before anybody gets
+// it, now and then. False: it is known well enough.
+bool BackendPool::AskDefaults(BackendConnection* connection) {
+  auto* backend = static_cast<PerBackend*>(connection->pool);
+  const uint64_t now = loop_->NowNs();
+  if (backend->defaults_asked_ns != 0 &&
+      now - backend->defaults_asked_ns < options_.ask_defaults_ms * 1'000'000) {
+    return false;
+  }
+  backend->defaults_asked_ns = now;
+  connection->use = BackendLink::Use::kErrand;
+  auto errand = std::make_unique<LinkErrand>(connection->capabilities);
+  errand->AddQuery(LinkErrand::Purpose::kDefaults, std::string(session::kServerDefaultsQuery),
+                   /*capture=*/true);
+  connection->RunErrand(std::move(errand));
+  return true;
+}
+
+// An answer that can't be read leaves what was known before: nothing is retired too early for it.
+void BackendPool::TakeDefaults(BackendConnection* connection, const LinkErrand& errand) {
+  auto* backend = static_cast<PerBackend*>(connection->pool);
+  const bool with_eof = (connection->capabilities & wire::kClientDeprecateEof) == 0;
+  const auto cell =
+      OnlyCell(errand.Find(LinkErrand::Purpose::kDefaults)->captured, with_eof ? 3 : 2);
+  const auto defaults = cell.has_value() ? session::ParseServerDefaults(*cell)
+                                         : std::optional<session::ServerDefaults>();
+  if (defaults.has_value()) {
+    backend->defaults = *defaults;
+    states_->defaults().Set(connection->backend, *defaults);
+  }
+  NowOpen(connection);
+}
+
+// A session may have set a wait_timeout of its own on it.
+void BackendPool::NoteServerTimeout(BackendConnection* connection) {
+  auto* backend = static_cast<PerBackend*>(connection->pool);
+  const session::ServerDefaults& defaults = backend->defaults;
+  const uint64_t seconds =
+      session::WaitTimeoutOf(*connection->state, defaults.interactive_timeout_s)
+          .value_or(defaults.wait_timeout_s);
+  if (seconds == connection->server_timeout_s) return;
+  connection->server_timeout_s = seconds;
+  constexpr uint64_t kYear = 31'536'000;  // the servers' own maximum
+  backend->policy.SetServerTimeout(connection->id, std::chrono::seconds(std::min(seconds, kYear)));
+}
+
 void BackendPool::StartReset(BackendConnection* connection, LinkUser* next) {
   connection->use = BackendLink::Use::kErrand;
   connection->next_user = next;
@@ -96,6 +143,18 @@ void BackendPool::StartReset(BackendConnection* connection, LinkUser* next) {
   errand->Add(LinkErrand::Purpose::kReset, wire::Command::kResetConnection, {},
               session::ResponseGrammar::kSimple);
   connection->RunErrand(std::move(errand));
+}
+
+// Its session goes while the router is asking something on it. What comes back is nobody's, and the
+// connection is reset before anybody gets it.
+void BackendPool::ReleaseInErrand(BackendConnection* connection, ReleaseHow how) {
+  if (how == ReleaseHow::kClose) {
+    OnConnectionLost(connection, /*known_dead=*/false);
+    return;
+  }
+  if (!connection->returned.has_value()) return;  // the policy has promised it to another already
+  static_cast<PerBackend*>(connection->pool)->policy.Disown(connection->id);
+  connection->returned = routing::Returned::kDirty;
 }
 
 void BackendPool::OnErrandDone(BackendConnection* connection, bool ok) {
@@ -108,6 +167,10 @@ void BackendPool::OnErrandDone(BackendConnection* connection, bool ok) {
     OnConnectionLost(connection, /*known_dead=*/false);
     return;
   }
+  if (errand->Find(LinkErrand::Purpose::kDefaults) != nullptr) {
+    TakeDefaults(connection, *errand);
+    return;
+  }
   if (errand->Find(LinkErrand::Purpose::kWarnings) != nullptr) {
     FinishDiagnostics(connection, *errand);
     return;
@@ -115,6 +178,11 @@ void BackendPool::OnErrandDone(BackendConnection* connection, bool ok) {
   if (errand->Find(LinkErrand::Purpose::kPing) != nullptr) {
     // After a KILL. An error is the KILL's own, and it is spent now.
     LinkUser* owner = connection->user;
+    if (owner == nullptr && connection->returned == routing::Returned::kDirty && !shutting_down_) {
+      connection->returned.reset();
+      StartReset(connection, nullptr);
+      return;
+    }
     connection->use = owner == nullptr ? BackendLink::Use::kFree : BackendLink::Use::kKept;
     GiveToPolicy(connection, *std::exchange(connection->returned, std::nullopt));
     // Unless it went to somebody who was waiting, its owner may have asked for it meanwhile.

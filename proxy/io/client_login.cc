@@ -83,12 +83,16 @@ void SessionRunner::OnLoginInput() {
         RefuseAndClose(metrics::LoginFailure::kProtocol);
         return;
     }
-    const std::vector<uint8_t> packet(input_.begin(),
-                                      input_.begin() + static_cast<ptrdiff_t>(extent.wire_size));
+    std::vector<uint8_t> packet(input_.begin(),
+                                input_.begin() + static_cast<ptrdiff_t>(extent.wire_size));
+    // A client in TLS may send its password in clear.
+    auth::Wipe(input_.data(), extent.wire_size);
     input_.erase(input_.begin(), input_.begin() + static_cast<ptrdiff_t>(extent.wire_size));
     const std::span<const uint8_t> payload =
         std::span<const uint8_t>(packet).subspan(wire::kFrameHeaderSize, extent.payload_size);
-    OnLoginAction(handshake_->OnPacket(payload, extent.first_sequence, &output_));
+    const Action action = handshake_->OnPacket(payload, extent.first_sequence, &output_);
+    auth::Wipe(packet.data(), packet.size());
+    OnLoginAction(action);
   }
 }
 
@@ -142,18 +146,34 @@ session::SessionLogin SessionRunner::MakeLogin(session::LoginResult& result) con
   login.user_as_given = std::move(result.user_as_given);
   login.schema = std::move(result.schema);
   login.tenant_from_user = std::move(result.tenant);
-  for (auto& [name, value] : result.attributes) {
-    if (name == routing::kTenantAttribute) login.tenant_from_attribute = std::move(value);
+  for (const auto& [name, value] : result.attributes) {
+    if (name == routing::kTenantAttribute) login.tenant_from_attribute = value;
   }
   login.client_host = host_;
   login.session_pooling = result.record->pooling == auth::PoolingMode::kSession;
+  if (login.session_pooling) {
+    login.attributes = std::make_shared<const session::Attributes>(std::move(result.attributes));
+  }
   login.pool_account = worker_->pool()->AccountOf(login);
   login.secret = std::make_shared<const auth::LoginSecret>(std::move(result.secret));
   return login;
 }
 
+// False: the tenant has as many sessions as it may; the login was refused.
+bool SessionRunner::BindLimits(std::string_view tenant, routing::TenantHandle* handle) {
+  routing::TenantLimits* const limits = worker_->context()->limits;
+  if (limits == nullptr || tenant.empty() || limits->Bind(tenant, handle).ok()) return true;
+  const std::string why = "tenant " + std::string(tenant) + " has as many sessions as it may";
+  handshake_->WriteRefusal(wire::ClientError::kTooManyUserConnections, why, &output_);
+  Flush();
+  worker_->metrics()->logins_failed[metrics::LoginFailure::kTenant].Add();
+  CloseClient();
+  return false;
+}
+
 void SessionRunner::FinishLogin() {
   session::LoginResult result = handshake_->TakeResult();
+  worker_->login_policy()->Learn(result);
   nonce_ = result.nonce;
   const std::optional<wire::CompressionAlgorithm> compression = result.compression;
   const int zstd_level = result.zstd_level;
@@ -169,12 +189,14 @@ void SessionRunner::FinishLogin() {
     CloseClient();
     return;
   }
+  routing::TenantHandle limits;
+  if (!BindLimits(binding.tenant(), &limits)) return;
   wire::OkPacket ok;
   ok.status = wire::kStatusAutocommit;
   std::vector<uint8_t> changes;
-  if (phase_ == Phase::ChangeUser && !login.schema.empty()) {
-    // Servers report the schema that a change of user leaves; EncodeOk drops it without session
-    // tracking.
+  if (!login.schema.empty()) {
+    // Servers report the schema that a login and a change of user leave; EncodeOk drops it without
+    // session tracking.
     wire::ByteWriter writer(&changes);
     wire::EncodeSchemaChange(login.schema, &writer);
     ok.status |= wire::kStatusSessionStateChanged;
@@ -198,6 +220,7 @@ void SessionRunner::FinishLogin() {
   } else {
     session_->OnUserChanged(std::move(login));
   }
+  session_->TakeLimits(std::move(limits));
   if (first && compression.has_value() && !input_.empty()) {
     std::vector<uint8_t> rest = std::exchange(input_, {});
     stream_->Reinject(rest);

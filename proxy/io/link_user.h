@@ -25,6 +25,9 @@ class LinkUser {
   virtual void OnTransactionFound() = 0;
   // A kept connection that was busy with an errand of the router is only kept again.
   virtual void OnLinkBack() = 0;
+  // The backend is given up: the connection was reset under a request. `undelivered`: its end
+  // provably never arrived.
+  virtual void OnLinkGivenUp(bool undelivered) = 0;
 };
 
 }  // namespace bulkhead::io

@@ -17,6 +17,7 @@ SessionRunner::~SessionRunner() {
 void SessionRunner::Start(int fd) {
   last_activity_ns_ = NowNs();
   stream_ = Stream::Adopt(worker_->loop(), fd, this);
+  stream_->CountInto(&worker_->metrics()->client_bytes);
   if (listener_->ExpectsProxyHeader(host_)) {
     phase_ = Phase::ProxyHeader;
     return;
@@ -35,6 +36,8 @@ void SessionRunner::OnBytes(std::span<uint8_t> bytes) {
   }
   if (phase_ == Phase::Closed) return;
   input_.insert(input_.end(), bytes.begin(), bytes.end());
+  // The loop's read buffer is used again and again: a password should not stay in it.
+  auth::Wipe(bytes.data(), bytes.size());
   if (phase_ == Phase::ProxyHeader) {
     OnProxyHeader();
   } else {
@@ -155,8 +158,20 @@ void SessionRunner::OnLinkFailed(const session::RouterError& error) {
   PumpInput();
 }
 
+// With session pooling, a server that closes its side of an idle session (wait_timeout, KILL,
+// restart) closes the client's as well: clients that find it closed connect again by themselves.
+bool SessionRunner::EndsWithItsServer() const {
+  return phase_ == Phase::Session && session_->idle() && session_->login().session_pooling;
+}
+
 void SessionRunner::OnLinkBytes(std::span<uint8_t> bytes) {
+  const bool ends = EndsWithItsServer();
   session_->OnBackendBytes(bytes);
+  if (ends) {
+    stream_->Write(bytes);  // the server's last word, as MySQL's 4031
+    CloseClient();
+    return;
+  }
   if (phase_ != Phase::Session) return;
   if (!input_.empty()) {
     PumpInput();
@@ -169,7 +184,12 @@ void SessionRunner::OnLinkWritable() { PumpInput(); }
 
 void SessionRunner::OnLinkLost(bool known_dead) {
   if (phase_ != Phase::Session && phase_ != Phase::ChangeUser) return;
+  const bool ends = EndsWithItsServer();
   session_->OnLinkLost(known_dead);
+  if (ends) {
+    CloseClient();
+    return;
+  }
   PumpInput();
 }
 
@@ -212,7 +232,7 @@ void SessionRunner::BeKilled(bool query_only) {
   }
   session::BackendLink* link = session_->link();
   const bool running =
-      link != nullptr && link->use == session::BackendLink::Use::kLent && !session_->idle();
+      link != nullptr && link->use == session::BackendLink::Use::kLent && session_->runs();
   if (running) worker_->pool()->KillOn(link, query_only);
   if (query_only) {
     if (session_->InterruptWaiting()) PumpInput();

@@ -20,10 +20,12 @@
 
 #include "metrics/list.h"
 #include "proxy/io/backend_connection.h"
+#include "proxy/io/gate_keeper.h"
 #include "proxy/io/link_user.h"
 #include "proxy/io/stream.h"
 #include "proxy/session/client_handshake.h"
 #include "proxy/session/session.h"
+#include "routing/tenant_limits.h"
 
 namespace bulkhead::io {
 
@@ -44,6 +46,11 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
   // ended.
   void Drain();
   void OnKillDone(bool found, uint64_t id);
+  // The answers of the gate; of an older wait: not heard.
+  void OnGateReleased(const GateRelease& release);
+  void OnGateRefused(const GateRefusal& refusal);
+  // The gate of `shard` has closed.
+  void OnGateClosed(routing::ShardId shard);
   // The job of a login is done.
   void OnPasswordJob(auth::PasswordJobResult result);
 
@@ -52,6 +59,8 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
   [[nodiscard]] session::Session* session() { return session_.get(); }
   [[nodiscard]] bool logged_in() const { return session_ != nullptr; }
   [[nodiscard]] uint64_t last_activity_ns() const { return last_activity_ns_; }
+  [[nodiscard]] const std::string& host() const { return host_; }
+  [[nodiscard]] bool is_tls() const { return is_tls_; }
 
   // StreamHandler
   void OnBytes(std::span<uint8_t> bytes) override;
@@ -67,6 +76,7 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
   void OnLinkRobbed(session::SavedDiagnostics saved) override;
   void OnTransactionFound() override;
   void OnLinkBack() override;
+  void OnLinkGivenUp(bool undelivered) override;
 
   // session::SessionShell
   [[nodiscard]] uint64_t NowNs() const override;
@@ -79,6 +89,13 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
   void Keep(session::BackendLink* link) override;
   [[nodiscard]] bool Retake(session::BackendLink* link) override;
   void Release(session::BackendLink* link, session::ReleaseHow how) override;
+  [[nodiscard]] bool GateOpen(routing::ShardId shard, bool is_read) override;
+  [[nodiscard]] bool BackendAnswers(routing::BackendId backend) override;
+  void WaitAtGate(const session::GateRequest& request) override;
+  void LeaveGate() override;
+  void GateDone(routing::ShardId shard, uint64_t took_ns, bool ok) override;
+  void NoteUnknown(const session::UnknownOutcome& outcome) override;
+  void NoteDdl(routing::BackendId backend) override;
   void Kill(uint64_t id, bool query_only) override;
   void ChangeUser(std::span<const uint8_t> payload, uint8_t sequence) override;
   void CountStatement(routing::ShardId shard, sql::StatementKind kind, session::Outcome outcome,
@@ -88,11 +105,13 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
  private:
   enum class Phase : uint8_t { ProxyHeader, Login, ChangeUser, Session, Closed };
 
+  [[nodiscard]] bool EndsWithItsServer() const;
   void OnProxyHeader();
   void StartLogin();
   void OnLoginInput();
   void OnLoginAction(session::ClientHandshake::Action action);
   void FinishLogin();
+  [[nodiscard]] bool BindLimits(std::string_view tenant, routing::TenantHandle* handle);
   [[nodiscard]] session::SessionLogin MakeLogin(session::LoginResult& result) const;
   void PumpSession(std::span<uint8_t> bytes);
   void PumpInput();
@@ -116,6 +135,9 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
   std::unique_ptr<session::Session> session_;
   auth::Nonce nonce_{};  // the last one that was sent: a COM_CHANGE_USER starts from it
   uint64_t last_activity_ns_ = 0;
+  routing::ShardId gate_shard_{};
+  uint64_t gate_ticket_ = 0;  // of the wait under way, or of the last one
+  uint32_t gate_waits_ = 0;
 };
 
 }  // namespace bulkhead::io

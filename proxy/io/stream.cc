@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "proxy/io/undelivered.h"
+
 namespace bulkhead::io {
 
 namespace {
@@ -190,6 +192,7 @@ void Stream::OnReadable() {
   ssize_t n = recv(fd_, buffer.data(), buffer.size(), 0);
   if (n > 0) {
     bytes_in_ += static_cast<uint64_t>(n);
+    if (bytes_ != nullptr) (*bytes_)[metrics::Direction::kReceived].Add(static_cast<uint64_t>(n));
     if (!draining_) Deliver(bottom_.get(), buffer.first(static_cast<size_t>(n)));
     return;
   }
@@ -245,6 +248,7 @@ void Stream::OnSocketWritable() {
       n = 0;
     }
     bytes_out_ += static_cast<uint64_t>(n);
+    if (bytes_ != nullptr) (*bytes_)[metrics::Direction::kSent].Add(static_cast<uint64_t>(n));
     pending_begin_ += static_cast<size_t>(n);
   }
   if (write_error_ != 0) {
@@ -297,6 +301,7 @@ void Stream::WriteToSocket(std::span<const uint8_t> bytes) {
       n = 0;
     }
     bytes_out_ += static_cast<uint64_t>(n);
+    if (bytes_ != nullptr) (*bytes_)[metrics::Direction::kSent].Add(static_cast<uint64_t>(n));
     bytes = bytes.subspan(static_cast<size_t>(n));
     if (bytes.empty()) return;
   }
@@ -337,6 +342,12 @@ bool Stream::PushFilter(std::unique_ptr<StreamFilter> filter) {
 }
 
 void Stream::AbortOnClose() { abort_on_close_ = true; }
+
+bool Stream::AbortUndelivered() {
+  abort_on_close_ = true;
+  if (closed_ || ended_ || !IsTcp(fd_)) return false;
+  return pending() > 0 || StuckInKernel(fd_);
+}
 
 void Stream::FlushThenClose(StreamPtr self, uint64_t limit_ms) {
   if (closed_ || ended_ || abort_on_close_ || write_error_ != 0) return;  // `self` is dropped
@@ -394,9 +405,11 @@ void Stream::Close() {
     linger reset{.l_onoff = 1, .l_linger = 0};
     (void)setsockopt(fd_, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   }
-  close(fd_);
+  // First the handle: libuv asks that its descriptor be open as long as it knows it.
+  const int fd = fd_;
   uv_close(reinterpret_cast<uv_handle_t*>(&poll_),
            [](uv_handle_t* handle) { delete static_cast<Stream*>(handle->data); });
+  close(fd);
 }
 
 }  // namespace bulkhead::io

@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "metrics/worker_metrics.h"
 #include "proxy/io/event_loop.h"
 
 namespace bulkhead::io {
@@ -122,6 +123,10 @@ class Stream {
   // The next drop of the pointer resets the connection (SO_LINGER 0): what the kernel still holds
   // is not delivered.
   void AbortOnClose();
+  // The same, and true where the last byte written can't have reached the peer and never will: it
+  // is in this process, or in the kernel and provably stuck there. The caller drops the pointer
+  // before the loop goes on. See docs/decisions/provably-not-delivered.md.
+  [[nodiscard]] bool AbortUndelivered();
   // Drops the stream once pending output has reached the kernel; where the peer has sent more than
   // was read, also waits for the peer to close, since closing over unread bytes resets the
   // connection and may take the last answer with it. At most `limit_ms` in all. The handler is not
@@ -132,6 +137,8 @@ class Stream {
   [[nodiscard]] EventLoop* loop() const { return loop_; }
 
   // Bytes that crossed the socket since the stream began.
+  // On the wire, added up in *bytes as well, which outlives the stream.
+  void CountInto(metrics::ByDirection<metrics::Counter>* bytes) { bytes_ = bytes; }
   [[nodiscard]] uint64_t bytes_in() const { return bytes_in_; }
   [[nodiscard]] uint64_t bytes_out() const { return bytes_out_; }
 
@@ -182,6 +189,7 @@ class Stream {
   size_t high_ = 256 * 1024;
   std::vector<uint8_t> pending_;
   size_t pending_begin_ = 0;
+  metrics::ByDirection<metrics::Counter>* bytes_ = nullptr;
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;
   std::unique_ptr<StreamFilter> bottom_;   // nearest to the socket

@@ -1,5 +1,6 @@
 #include "proxy/io/worker.h"
 
+#include <malloc.h>
 #include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -103,6 +104,12 @@ Worker::Worker(WorkerSetup setup) : setup_(std::move(setup)) {
     context.states = &states_;
     context.texts = &texts_;
     context.topology = options.topology;
+    context.limits = setup_.limits;
+    context.read_retry = options.hold.read_retry;
+    context.max_wait_ns = Ns(options.hold.max_wait);
+    context.hold = options.hold.policy;
+    context.gates_close =
+        options.probe.has_value() && options.health.detection != routing::DetectionMode::kObserve;
     context.rules = &options.tenancy;
     context.server_family = listener->handshake->family;
     context.server_version = VersionNumber(listener->handshake->server_version);
@@ -114,6 +121,10 @@ Worker::Worker(WorkerSetup setup) : setup_(std::move(setup)) {
                          .max_age = options.pools.max_age,
                          .wait_timeout_margin = options.pools.wait_timeout_margin,
                          .min_idle = options.pools.min_idle};
+  pool_options.wake_others = [this] { WakeOthers(); };
+  pool_options.note_left = [this](routing::BackendId backend, AbandonedConnection connection) {
+    setup_.gate_keeper->NoteLeft(backend, connection);
+  };
   pool_ = std::make_unique<BackendPool>(
       &loop_, pool_options,
       [this](const routing::Backend& backend, const session::SessionLogin& login) {
@@ -273,7 +284,7 @@ void Worker::CountStatement(routing::ShardId shard, sql::StatementKind kind,
 // ------------------------------------------------------------------------------------------
 
 BackendConnection::Options Worker::BackendOptions(const routing::Backend& backend,
-                                                  const session::SessionLogin& login) const {
+                                                  const session::SessionLogin& login) {
   const config::Options& options = *setup_.options;
   BackendConnection::Options result;
   result.address = backend.address;
@@ -281,6 +292,7 @@ BackendConnection::Options Worker::BackendOptions(const routing::Backend& backen
   result.timeout_ms =
       Ns(options.pools.connect_timeout + options.pools.handshake_timeout) / kNsPerMs;
   result.zlib_level = options.compression.zlib_level;
+  result.activity = &activity_.At(backend.id.index);
   session::BackendLogin& account = result.login;
   if (login.user->backend_account.has_value()) {
     account.user = login.user->backend_account->user;
@@ -296,14 +308,27 @@ BackendConnection::Options Worker::BackendOptions(const routing::Backend& backen
   account.is_unix_socket = backend.address.is_unix();
   account.allow_public_key_request = account.tls == session::BackendTls::kPreferred ||
                                      account.tls == session::BackendTls::kDisabled;
-  account.attributes = {{"program_name", "bulkhead"}, {"_client_name", "bulkhead"}};
+  if (login.attributes != nullptr) {
+    account.attributes = *login.attributes;
+  } else {
+    account.attributes = {{"program_name", "bulkhead"}, {"_client_name", "bulkhead"}};
+  }
   return result;
 }
 
-void Worker::PublishTopology(std::shared_ptr<const routing::Topology> topology) {
-  loop_.Post([this, topology] {
+// Connections of the process are limited, and a place has come free that others wait for.
+void Worker::WakeOthers() {
+  for (Worker* other : *setup_.workers) {
+    if (other != this) other->loop_.Post([other] { other->pool_->Retry(); });
+  }
+}
+
+void Worker::PublishTopology(std::shared_ptr<const routing::Topology> topology,
+                             std::function<void()> done) {
+  loop_.Post([this, topology = std::move(topology), done = std::move(done)] {
     for (session::SessionContext& context : contexts_) context.topology = topology;
     pool_->SetTopology(topology);
+    if (done) done();
   });
 }
 
@@ -368,6 +393,11 @@ void Worker::FinishKill(uint32_t requester, uint64_t id, bool found) {
 
 void Worker::OnTick() {
   const uint64_t now = loop_.NowNs();
+  const uint64_t due = last_tick_ns_ + kTickMs * kNsPerMs;
+  if (last_tick_ns_ != 0)
+    setup_.metrics->loop_lag.Record(std::chrono::nanoseconds(now > due ? now - due : 0));
+  last_tick_ns_ = now;
+  last_turn_ns_.store(now, std::memory_order_relaxed);
   pool_->Tick(now);
   pool_->SetGauges();
   if (now - last_time_check_ns_ >= 1000 * kNsPerMs) {
@@ -388,10 +418,27 @@ void Worker::CheckTimes(uint64_t now_ns) {
     if (idle && now_ns - runner->last_activity_ns() > limit) late.push_back(runner.get());
   }
   CountPins();
+  ReportHeld();
+  TellPendingDdl();
+  GiveMemoryBack();
   for (SessionRunner* runner : late) {
     if (!runner->logged_in()) setup_.metrics->logins_failed[metrics::LoginFailure::kTimeout].Add();
     runner->CloseClient();
   }
+}
+
+// After a peak of clients: what malloc holds of theirs goes back to the system. On another thread,
+// since it walks the whole heap.
+void Worker::GiveMemoryBack() {
+  constexpr size_t kWorthIt = 256;
+  peak_clients_ = std::max(peak_clients_, runners_.size());
+  if (peak_clients_ < kWorthIt || runners_.size() > peak_clients_ / 2) return;
+  peak_clients_ = runners_.size();
+  auto* request = new uv_work_t;
+  const int status = uv_queue_work(
+      loop_.uv(), request, [](uv_work_t*) { (void)malloc_trim(0); },
+      [](uv_work_t* done, int) { delete done; });
+  if (status != 0) delete request;
 }
 
 // Pins come and go with every statement; a look at all sessions once a second is cheaper than
@@ -423,11 +470,13 @@ void Worker::RequestShutdown(uint64_t deadline_ms) {
 }
 
 void Worker::ContinueShutdown() {
-  if (tick_ == nullptr) return;
+  if (tick_ == nullptr || closing_all_) return;
   if (loop_.NowNs() >= shutdown_deadline_ns_) {
+    closing_all_ = true;  // each one that is closed comes here again
     std::vector<SessionRunner*> all;
     for (const auto& [id, runner] : runners_) all.push_back(runner.get());
     for (SessionRunner* runner : all) runner->CloseClient();
+    closing_all_ = false;
   }
   if (!runners_.empty()) return;
   pool_->Shutdown();

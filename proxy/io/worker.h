@@ -22,12 +22,16 @@
 #include "metrics/worker_metrics.h"
 #include "proxy/config/options.h"
 #include "proxy/io/backend_pool.h"
+#include "proxy/io/busy_count.h"
 #include "proxy/io/event_loop.h"
+#include "proxy/io/gate_keeper.h"
 #include "proxy/io/listener.h"
+#include "proxy/io/session_list.h"
 #include "proxy/io/session_runner.h"
 #include "proxy/io/tls_context.h"
 #include "proxy/session/client_handshake.h"
 #include "proxy/wire/proxy_protocol.h"
+#include "routing/gate_board.h"
 
 namespace bulkhead::io {
 
@@ -63,6 +67,11 @@ struct WorkerSetup {
   TlsContext::Ptr backend_tls;
   ProcessAccounts* accounts = nullptr;
   metrics::WorkerMetrics* metrics = nullptr;
+  // What the control thread publishes, and where statements that find a gate closed ask. Both live
+  // longer than the worker.
+  const routing::GateBoard* gates = nullptr;
+  GateKeeper* gate_keeper = nullptr;
+  routing::TenantLimits* limits = nullptr;  // of the process; lives as long
   // The other workers, for KILL; set before the threads start.
   std::vector<class Worker*>* workers = nullptr;
 };
@@ -80,11 +89,43 @@ class Worker {
   [[nodiscard]] std::string Listen();
   void Start();  // the thread
   void Join();
-  void PublishTopology(std::shared_ptr<const routing::Topology> topology);
+  // `done`, on this worker's thread, once everything here goes by it. May be empty.
+  void PublishTopology(std::shared_ptr<const routing::Topology> topology,
+                       std::function<void()> done);
   // Stops accepting, lets what runs end until `deadline_ms` from now, then closes the rest.
   void RequestShutdown(uint64_t deadline_ms);
 
+  // --- for the control thread: any thread ---
+  void PostReleased(std::vector<GateRelease> releases);
+  void PostRefused(std::vector<GateRefusal> refusals);
+  void PostGateClosed(std::vector<routing::ShardId> shards);
+  void PostTables(std::shared_ptr<const routing::TransactionalTables> tables);
+  // Resets the connections of a backend that is given up, and answers what ran on them.
+  // `writes_only`: of those under which a statement that may write is running.
+  // See BackendPool::GiveUp.
+  void PostGiveUp(routing::BackendId backend, bool writes_only, uint64_t silent_before_ns);
+  // Whoever awaits `done` (called on this worker's thread) knows that from then on every statement
+  // here sees what the gates said when this was posted.
+  void PostCountBusy(BusyFilter filter, std::function<void(const BusyCount&)> done);
+  // An operator's: whoever's session it is. `done` says whether it was found here.
+  void PostKill(uint64_t id, bool query_only, std::function<void(bool)> done);
+
+  // For the admin listener: any thread. `done` is called on this worker's.
+  void PostList(size_t most_sessions, std::function<void(SessionList)> done);
+
+  // How many runs of the loop's timer it missed last, as a moment: see BackendHealth::OnLoopLate.
+  [[nodiscard]] uint64_t last_turn_ns() const {
+    return last_turn_ns_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] const ActivityBoard& activity() const { return activity_; }
+
   // --- for session runners ---
+  [[nodiscard]] const routing::GateBoard& gates() const { return *setup_.gates; }
+  [[nodiscard]] GateKeeper* gate_keeper() { return setup_.gate_keeper; }
+  [[nodiscard]] uint32_t index() const { return setup_.index; }
+  // A statement that may make a table of another kind is sent to, or was answered by, this backend.
+  void NoteDdl(routing::BackendId backend);
+  void NoteUnknown(uint32_t session_id, const session::UnknownOutcome& outcome);
   [[nodiscard]] EventLoop* loop() { return &loop_; }
   [[nodiscard]] BackendPool* pool() { return pool_.get(); }
   [[nodiscard]] metrics::WorkerMetrics* metrics() { return setup_.metrics; }
@@ -109,16 +150,25 @@ class Worker {
  private:
   void OnAccept(const ClientListener* listener, int fd, const SocketAddress& peer);
   [[nodiscard]] uint32_t NextId();
+  void WakeOthers();
   void OnTick();
   void CheckTimes(uint64_t now_ns);
   void CountPins();
+  void ReportHeld();
+  void TellPendingDdl();
+  void GiveMemoryBack();
   void ContinueShutdown();
   BackendConnection::Options BackendOptions(const routing::Backend& backend,
-                                            const session::SessionLogin& login) const;
+                                            const session::SessionLogin& login);
+  [[nodiscard]] SessionRunner* RunnerOfTicket(uint64_t ticket);
   // Looks for the victim here, then asks the next worker. Runs on this worker's thread.
   void TryKill(uint32_t requester_worker, uint32_t requester, const std::string& user, uint64_t id,
                bool query_only, uint32_t tried);
   void FinishKill(uint32_t requester, uint64_t id, bool found);
+  // worker_list.cc
+  struct Listing;
+  void ContinueListing(const std::shared_ptr<Listing>& listing);
+  [[nodiscard]] std::vector<PoolRow> PoolRows() const;
 
   const WorkerSetup setup_;
   EventLoop loop_;
@@ -131,8 +181,18 @@ class Worker {
   absl::flat_hash_map<uint32_t, std::unique_ptr<SessionRunner>> runners_;
   std::unique_ptr<Timer> tick_;
   uint32_t id_sequence_ = 0;
+  struct DdlNote {
+    uint64_t told_ns = 0;
+    bool pending = false;
+  };
+  absl::flat_hash_map<routing::BackendId, DdlNote> ddl_notes_;
+  bool closing_all_ = false;
+  ActivityBoard activity_;
+  std::atomic<uint64_t> last_turn_ns_{0};
   uint64_t shutdown_deadline_ns_ = 0;  // 0: not shutting down
   uint64_t last_time_check_ns_ = 0;
+  uint64_t last_tick_ns_ = 0;
+  size_t peak_clients_ = 0;  // since memory was given back last
 };
 
 }  // namespace bulkhead::io

@@ -46,6 +46,15 @@ class BackendLink {
 
   // Sends to the backend; the shell keeps what the socket does not take.
   virtual void Send(std::span<const uint8_t> bytes) = 0;
+  // A request is whole and its answer is awaited; and it has ended. Between the two the shell
+  // watches for silence. `committed`: a client's own write is durable, which proves the server's
+  // disk.
+  virtual void BeginExchange(bool /*may_write*/) {}
+  virtual void EndExchange(bool /*committed*/) {}
+  // The server refused a write because it is read_only.
+  virtual void NoteReadOnly() {}
+  // Whether something that was sent has not left this process.
+  [[nodiscard]] virtual bool HasUnsent() const { return false; }
 
   Use use = Use::kFree;
   Session* owner = nullptr;  // of kKept and kLent
@@ -57,7 +66,9 @@ class BackendLink {
   uint32_t server_version = 0;        // 101113, 90700
   bool dirty = false;                 // must be reset before another session gets it
   bool has_foreign_warnings = false;  // the warnings list is another session's
-  UnreadDiagnostics unread;           // of the owner's
+  bool needs_ping = false;      // was idle while the backend was down: asked before it is used
+  UnreadDiagnostics unread;     // of the owner's
+  std::string last_text;        // the beginning of the text that was sent last
   uint64_t last_insert_id = 0;  // what LAST_INSERT_ID() says, while unread.last_insert_id is false
   StateVectorPtr state;
   ServerStatements statements;

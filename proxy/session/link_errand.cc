@@ -28,6 +28,7 @@ void LinkErrand::AddQuery(Purpose purpose, std::string_view sql, bool capture) {
 void LinkErrand::Start(BackendLink* link) {
   tracker_.Start(steps_.front().grammar, capabilities_);
   link->Send(output_);
+  link->BeginExchange(/*may_write=*/false);
   output_ = {};
 }
 

@@ -37,7 +37,9 @@ class LinkErrand {
     kPrepare,
     kWarnings,
     kPing,
+    kBegin,  // of a transaction in which nothing else had been sent
     kKill,
+    kDefaults,  // what the server gives a session that sets nothing
     kOther,
   };
   struct Answer {

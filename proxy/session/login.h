@@ -37,16 +37,6 @@ struct LoginLookup {
   std::shared_ptr<const auth::Secret> learned_password;
 };
 
-class LoginPolicy {
- public:
-  virtual ~LoginPolicy() = default;
-
-  [[nodiscard]] virtual LoginLookup Lookup(std::string_view user_as_given) const = 0;
-  // The credential to go through the motions with for a user who does not exist: always the same
-  // kind for the same name, in time that tells nothing. See auth::DecoyCredentials.
-  [[nodiscard]] virtual auth::Credential Decoy(std::string_view user_as_given) const = 0;
-};
-
 // A login (or a change of user) whose password was right. Whether the user may use the tenant and
 // the schema is still to be decided by the caller, who then has the OK or the refusal written.
 struct LoginResult {
@@ -66,6 +56,18 @@ struct LoginResult {
   auth::LoginSecret
       secret;  // what has become known of the password, for backends and for `learned_password`
   auth::Nonce nonce{};  // the last one sent: what a later COM_CHANGE_USER starts from
+};
+
+class LoginPolicy {
+ public:
+  virtual ~LoginPolicy() = default;
+
+  [[nodiscard]] virtual LoginLookup Lookup(std::string_view user_as_given) const = 0;
+  // The credential to go through the motions with for a user who does not exist: always the same
+  // kind for the same name, in time that tells nothing. See auth::DecoyCredentials.
+  [[nodiscard]] virtual auth::Credential Decoy(std::string_view user_as_given) const = 0;
+  // A password was right: what it has shown of itself is there for the user's later logins.
+  virtual void Learn(const LoginResult& result) const { (void)result; }
 };
 
 }  // namespace bulkhead::session

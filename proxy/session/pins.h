@@ -30,6 +30,7 @@ enum class Pin : uint8_t {
   kUnknownStatement,
   kFailedSet,  // a SET of several variables failed: which of them took effect is not known
   kFoundRows,  // SQL_CALC_FOUND_ROWS not read yet
+  kRecords,    // profiles and traces, texts included: a reset leaves them to the next session
   kCount,
 };
 
@@ -39,7 +40,7 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(Pin::kCount)> 
     "one_shot",    "routine",         "long_data",
     "cursor",      "text_prepare",    "handler",
     "xa",          "multi_statement", "unknown_statement",
-    "failed_set",  "found_rows"};
+    "failed_set",  "found_rows",      "records"};
 
 class PinSet {
  public:

@@ -13,14 +13,6 @@ namespace {
 
 constexpr size_t kExecuteFlagsOffset = 5;
 
-bool SameMode(const sql::LexerMode& a, const sql::LexerMode& b) {
-  const auto fields = [](const sql::LexerMode& m) {
-    return std::tie(m.ansi_quotes, m.no_backslash_escapes, m.ignore_space, m.oracle, m.mariadb,
-                    m.server_version, m.multibyte_backslash, m.charset_id_hint);
-  };
-  return fields(a) == fields(b);
-}
-
 bool SetsTenant(const sql::StatementInfo& info) {
   return std::any_of(info.assignments.begin(), info.assignments.end(),
                      [](const sql::Assignment& assignment) {
@@ -38,7 +30,7 @@ StatementText::StatementText(const StatementKey& key)
       sets_tenant(SetsTenant(info)) {}
 
 bool StatementText::operator==(const StatementKey& key) const {
-  return sql_ == key.sql && SameMode(mode_, key.mode);
+  return sql_ == key.sql && mode_ == key.mode;
 }
 
 // --- ClientStatements
@@ -131,7 +123,8 @@ ServerStatements::Entry* ServerStatements::Find(const StatementTextPtr& text,
 
 std::vector<uint32_t> ServerStatements::Insert(const StatementTextPtr& text,
                                                const StateVectorPtr& prepared_in,
-                                               uint32_t server_id, uint32_t private_id) {
+                                               uint32_t server_id, uint32_t private_id,
+                                               uint64_t metadata_hash) {
   std::vector<uint32_t> to_close;
   Lru& l = lru();
   if (const Entry* old = Find(text, prepared_in, private_id); old != nullptr) {
@@ -151,7 +144,8 @@ std::vector<uint32_t> ServerStatements::Insert(const StatementTextPtr& text,
                         .types = {},
                         .text = text,
                         .prepared_in = prepared_in,
-                        .private_id = private_id});
+                        .private_id = private_id,
+                        .metadata_hash = metadata_hash});
   l.by_key[Lru::Key(text, prepared_in, private_id)] = l.entries.begin();
   return to_close;
 }

@@ -23,6 +23,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "proxy/session/interned.h"
+#include "proxy/session/router_error.h"
 #include "proxy/session/session_state.h"
 #include "proxy/sql/statement.h"
 #include "proxy/wire/byte_writer.h"
@@ -84,10 +85,13 @@ struct ClientStatement {
   uint16_t column_count = 0;
   bool long_data = false;  // COM_STMT_SEND_LONG_DATA since the last execution
   bool cursor_open = false;
+  // Of a parameter's data that was not sent: COM_STMT_SEND_LONG_DATA has no answer, so it is the
+  // next execution's.
+  std::unique_ptr<RouterError> refused_data;
   // Has used long data or a cursor: it gets a server statement that no other client statement of
   // the session shares.
   bool wants_own = false;
-  uint64_t metadata_hash = 0;
+  uint64_t metadata_hash = 0;  // of the columns that the client knows of
   StatementTextPtr text;
   StateVectorPtr prepared_in;  // the session's state at the time
   BoundTypes types;            // as the client bound them last
@@ -152,6 +156,8 @@ class ServerStatements {
     StatementTextPtr text;
     StateVectorPtr prepared_in;
     uint32_t private_id = 0;
+    uint64_t metadata_hash = 0;    // of its columns, as the server told them at the preparation
+    bool resends_columns = false;  // prepared so that its next answer says them anew
   };
 
   ServerStatements();
@@ -169,7 +175,7 @@ class ServerStatements {
   // entries are not chosen for that: they may hold a cursor.
   [[nodiscard]] std::vector<uint32_t> Insert(const StatementTextPtr& text,
                                              const StateVectorPtr& prepared_in, uint32_t server_id,
-                                             uint32_t private_id = 0);
+                                             uint32_t private_id = 0, uint64_t metadata_hash = 0);
   // Forgets it, whatever the caller tells the server.
   void Remove(const StatementTextPtr& text, const StateVectorPtr& prepared_in,
               uint32_t private_id = 0);

@@ -251,7 +251,8 @@ ResponseTracker::Kind ResponseTracker::Classify(uint8_t first) const {
     case State::ExpectText:
       return Kind::kText;
     case State::ExpectDefinition:
-      return first < wire::kLocalInfileHeader ? Kind::kDefinition : Kind::kInvalid;
+      if (first >= wire::kLocalInfileHeader) return Kind::kInvalid;
+      return columns_told_ && results_ == 0 ? Kind::kHashedDefinition : Kind::kDefinition;
     case State::ExpectParameter:
     case State::ExpectColumn:
       return first < wire::kLocalInfileHeader ? Kind::kHashedDefinition : Kind::kInvalid;

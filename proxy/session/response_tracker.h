@@ -111,9 +111,11 @@ class ResponseTracker {
   [[nodiscard]] uint32_t statement_id() const { return statement_id_; }  // the server's
   [[nodiscard]] uint16_t parameter_count() const { return parameter_count_; }
   [[nodiscard]] uint16_t column_count() const { return column_count_; }
-  // Over all definitions of parameters and columns; equal on two servers that describe the
-  // statement alike.
+  // Over the definitions of the columns (of parameters, where there are none); equal on two servers
+  // that describe the statement alike. With MariaDB's metadata cache also of a COM_STMT_EXECUTE's
+  // first result, if columns_told().
   [[nodiscard]] uint64_t metadata_hash() const { return metadata_hash_; }
+  [[nodiscard]] bool columns_told() const { return columns_told_; }
 
   // Session state changes of all OK packets, one behind the other, for wire::SessionStateReader.
   [[nodiscard]] std::string_view session_state() const;
@@ -188,6 +190,7 @@ class ResponseTracker {
   [[nodiscard]] bool FinishColumnCount(std::span<const uint8_t> payload);
   [[nodiscard]] bool FinishPrepareOk(std::span<const uint8_t> payload);
   void FinishDefinition();
+  [[nodiscard]] bool OpensCursor() const;
   void FinishResult();
   void ExpectColumnsOfPrepare();
   void ExpectRows();
@@ -205,6 +208,7 @@ class ResponseTracker {
   uint64_t affected_rows_ = 0;
   uint64_t last_insert_id_ = 0;
   uint64_t metadata_hash_ = 0;
+  bool columns_told_ = false;
   uint64_t packet_seen_ = 0;  // payload bytes of the packet under way
   std::vector<uint8_t>* capture_ = nullptr;
   std::unique_ptr<Details> details_;

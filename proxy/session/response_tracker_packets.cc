@@ -83,7 +83,7 @@ bool ResponseTracker::FinishEnd(std::span<const uint8_t> payload) {
   switch (state_) {
     case State::ExpectDefinitionsEnd:
       out_parameters_ = (status_ & wire::kStatusPsOutParams) != 0;
-      if (grammar_ == ResponseGrammar::kExecute && (status_ & wire::kStatusCursorExists) != 0) {
+      if (OpensCursor()) {
         rows_ = 0;
         FinishResult();
       } else {
@@ -126,6 +126,11 @@ bool ResponseTracker::FinishColumnCount(std::span<const uint8_t> payload) {
   if (payload.size() != wire::LenencIntSize(count.columns) + flag_size) return false;
   column_count_ = static_cast<uint16_t>(count.columns);
   if (count.metadata_follows) {
+    if (grammar_ == ResponseGrammar::kExecute && Has(wire::kMariadbClientCacheMetadata) &&
+        results_ == 0) {
+      columns_told_ = true;
+      metadata_hash_ = kHashBasis;
+    }
     definitions_left_ = static_cast<uint32_t>(count.columns);
     state_ = State::ExpectDefinition;
   } else if (Has(wire::kClientDeprecateEof)) {
@@ -164,6 +169,7 @@ void ResponseTracker::ExpectColumnsOfPrepare() {
   if (column_count_ == 0) {
     state_ = State::Done;
   } else if (metadata_follows_) {
+    metadata_hash_ = kHashBasis;
     definitions_left_ = column_count_;
     state_ = State::ExpectColumn;
   } else {
@@ -199,14 +205,19 @@ void ResponseTracker::ExpectRows() {
   state_ = State::ExpectRow;
 }
 
+// A procedure that has a cursor of its own open lets the flag show in its results, whose rows
+// follow nevertheless (seen of MariaDB 10.11); a result that is to be fetched is the only one.
+bool ResponseTracker::OpensCursor() const {
+  return grammar_ == ResponseGrammar::kExecute && (status_ & wire::kStatusCursorExists) != 0 &&
+         (status_ & wire::kStatusMoreResultsExist) == 0;
+}
+
 // An OK, or the end of a result set: another one may follow.
 void ResponseTracker::FinishResult() {
   ++results_;
   const bool may_go_on =
       grammar_ == ResponseGrammar::kQuery || grammar_ == ResponseGrammar::kExecute;
-  if (grammar_ == ResponseGrammar::kExecute && (status_ & wire::kStatusCursorExists) != 0) {
-    cursor_opened_ = true;
-  }
+  if (OpensCursor()) cursor_opened_ = true;
   // MySQL without DEPRECATE_EOF leaves the flag out of the EOF behind OUT parameters, although the
   // procedure's OK follows (seen of 9.7; Protocol_binary::send_parameters).
   const bool goes_on =

@@ -47,9 +47,13 @@ size_t Session::OnClientBytes(std::span<uint8_t> bytes) {
       case State::ExpectRequestRest:
         n = ForwardRequestRest(bytes.subspan(taken));
         break;
+      case State::ExpectDiscard:
+        n = DiscardRequestRest(bytes.subspan(taken));
+        break;
       case State::ExpectLocalData:
         n = ForwardLocalData(bytes.subspan(taken));
         break;
+      case State::ExpectGate:
       case State::ExpectLink:
       case State::ExpectRestore:
       case State::ExpectResponse:
@@ -70,6 +74,8 @@ size_t Session::TakeCommand(std::span<uint8_t> bytes) {
   if (bytes.size() < kHeaderSize) return 0;
   const uint32_t length = FrameLength(bytes);
   request_ = Request{};
+  shift_.reset();
+  hint_tenant_.clear();
   request_.started_ns = shell_->NowNs();
   if (bytes[3] != 0) {
     request_.last_sequence = bytes[3];
@@ -92,7 +98,7 @@ size_t Session::TakeCommand(std::span<uint8_t> bytes) {
 void Session::Dispatch(std::span<uint8_t> head) {
   request_.command = static_cast<wire::Command>(head[kHeaderSize]);
   if (lost_state_) {
-    AnswerErrorAndClose(MakeError(wire::ClientError::kStateLost), Outcome::kStateLost);
+    AnswerLostState();
     return;
   }
   if (OnCommandThatMayBeLong(head)) return;
@@ -109,15 +115,10 @@ size_t Session::ForwardRequestRest(std::span<uint8_t> bytes) {
     if (request_.rest_of_frame == 0) {
       if (!request_.more_frames) break;
       const auto header = bytes.subspan(taken);
-      if (header.size() < kHeaderSize) break;
-      const uint32_t length = FrameLength(header);
-      if (header[3] != static_cast<uint8_t>(request_.last_sequence + 1)) {
-        AnswerErrorAndClose(MakeError(wire::ClientError::kPacketsOutOfOrder));
-        return bytes.size();
+      if (!TakeNextFrame(header)) {
+        if (state_ == State::Closed) return bytes.size();
+        break;
       }
-      request_.last_sequence = header[3];
-      request_.rest_of_frame = length;
-      request_.more_frames = length == kFullFrame;
       link_->Send(header.first(kHeaderSize));
       taken += kHeaderSize;
       continue;
@@ -152,6 +153,7 @@ size_t Session::ForwardLocalData(std::span<uint8_t> bytes) {
     if (header.size() < kHeaderSize) break;
     request_.last_sequence = header[3];
     request_.rest_of_frame = FrameLength(header);
+    if (shift_ != nullptr) header[3] = static_cast<uint8_t>(header[3] - shift_->by());
     link_->Send(header.first(kHeaderSize));
     taken += kHeaderSize;
     if (request_.rest_of_frame == 0) {
@@ -175,7 +177,13 @@ void Session::AnswerOk() {
   FinishCommand(Outcome::kOk);
 }
 
-void Session::AnswerError(const RouterError& error, Outcome outcome) {
+void Session::SendError(const RouterError& error) {
+  if (request_.command == wire::Command::kStmtSendLongData) {
+    // Has no answer: the error is the execution's.
+    if (ClientStatement* statement = CurrentStatement(); statement != nullptr)
+      statement->refused_data = std::make_unique<RouterError>(error);
+    return;
+  }
   std::vector<uint8_t>& out = context_->scratch;
   out.clear();
   wire::PacketWriter writer(&out, static_cast<uint8_t>(request_.last_sequence + 1));
@@ -184,24 +192,92 @@ void Session::AnswerError(const RouterError& error, Outcome outcome) {
                     packet);
   });
   shell_->SendToClient(out);
+}
+
+void Session::AnswerError(const RouterError& error, Outcome outcome) {
   if (IsLong()) {
-    // The rest of a long command would have to be read and thrown away, without an end that we
-    // could know.
-    FinishCommand(outcome);
-    Close();
+    // The client goes on sending until its command is whole: read to its end first.
+    refusal_ = std::make_unique<Refusal>(Refusal{.error = error, .outcome = outcome});
+    held_ = {};
+    state_ = State::ExpectDiscard;
+    shell_->ClientBytesWanted();
     return;
   }
+  SendError(error);
   FinishCommand(outcome);
 }
 
 void Session::AnswerErrorAndClose(const RouterError& error, Outcome outcome) {
-  AnswerError(error, outcome);
+  SendError(error);
+  FinishCommand(outcome);
   Close();
+}
+
+size_t Session::DiscardRequestRest(std::span<uint8_t> bytes) {
+  size_t taken = 0;
+  if (refusal_->local_data) return DiscardLocalData(bytes);
+  while (IsLong() && taken < bytes.size()) {
+    if (request_.rest_of_frame == 0) {
+      if (!TakeNextFrame(bytes.subspan(taken)))
+        return state_ == State::Closed ? bytes.size() : taken;
+      taken += kHeaderSize;
+      continue;
+    }
+    const size_t n = std::min<size_t>(bytes.size() - taken, request_.rest_of_frame);
+    request_.rest_of_frame -= n;
+    taken += n;
+  }
+  if (!IsLong()) {
+    const std::unique_ptr<Refusal> refusal = std::move(refusal_);
+    SendError(refusal->error);
+    FinishCommand(refusal->outcome);
+  }
+  return taken;
+}
+
+// The client sends its file to the end, whatever has become of the statement, and reads then.
+size_t Session::DiscardLocalData(std::span<uint8_t> bytes) {
+  size_t taken = 0;
+  while (taken < bytes.size()) {
+    if (request_.rest_of_frame > 0) {
+      const size_t n = std::min<size_t>(bytes.size() - taken, request_.rest_of_frame);
+      request_.rest_of_frame -= n;
+      taken += n;
+      continue;
+    }
+    const auto header = bytes.subspan(taken);
+    if (header.size() < kHeaderSize) break;
+    request_.last_sequence = header[3];
+    request_.rest_of_frame = FrameLength(header);
+    taken += kHeaderSize;
+    if (request_.rest_of_frame > 0) continue;
+    const std::unique_ptr<Refusal> refusal = std::move(refusal_);
+    SendError(refusal->error);
+    FinishCommand(refusal->outcome);
+    if (refusal->closes) Close();
+    break;
+  }
+  return taken;
+}
+
+bool Session::TakeNextFrame(std::span<uint8_t> header) {
+  if (header.size() < kHeaderSize) return false;
+  const uint32_t length = FrameLength(header);
+  if (header[3] != static_cast<uint8_t>(request_.last_sequence + 1)) {
+    AnswerErrorAndClose(MakeError(wire::ClientError::kPacketsOutOfOrder));
+    return false;
+  }
+  request_.last_sequence = header[3];
+  request_.rest_of_frame = length;
+  request_.more_frames = length == kFullFrame;
+  return true;
 }
 
 void Session::FinishCommand(Outcome outcome) {
   shell_->CountStatement(target_.shard, request_.kind, outcome,
                          shell_->NowNs() - request_.started_ns);
+  if (std::exchange(request_.limited, false)) limits_.Finish();
+  EndRelease(/*answered=*/outcome == Outcome::kOk || outcome == Outcome::kServerError);
   effects_.reset();
   held_ = {};
   if (state_ != State::Closed) state_ = State::ExpectCommand;
@@ -218,6 +294,8 @@ void Session::OnClientGone() {
   const State was = state_;
   state_ = State::Closed;
   if (was == State::ExpectLink) shell_->CancelAcquire();
+  if (was == State::ExpectGate) shell_->LeaveGate();
+  EndRelease(/*answered=*/false);
   if (link_ == nullptr) return;
   const bool in_mid_statement = was == State::ExpectRestore || was == State::ExpectRequestRest ||
                                 was == State::ExpectResponse || was == State::ExpectLocalData;
@@ -226,12 +304,16 @@ void Session::OnClientGone() {
 }
 
 RouterError Session::MakeError(wire::ClientError code, std::string_view detail) const {
-  return MakeRouterError(code, detail, tenant_.tenant());
+  return MakeRouterError(code, detail, tenant_of_command());
 }
 
 bool Session::InterruptWaiting() {
-  if (state_ != State::ExpectLink) return false;
-  shell_->CancelAcquire();
+  if (state_ != State::ExpectLink && state_ != State::ExpectGate) return false;
+  if (state_ == State::ExpectGate) {
+    shell_->LeaveGate();
+  } else {
+    shell_->CancelAcquire();
+  }
   AnswerError(MakeError(wire::ClientError::kQueryInterrupted));
   return true;
 }

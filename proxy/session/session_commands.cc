@@ -189,7 +189,12 @@ void Session::ForgetState() {
   lost_transaction_ = false;
   lost_state_ = false;
   transaction_may_commit_ = false;
+  transaction_may_be_over_ = false;
+  last_insert_id_lost_ = false;
   transaction_wrote_ = false;
+  transaction_unknown_tables_ = false;
+  only_begun_ = false;
+  begin_again_ = false;
   statements_.Clear();
   saved_.reset();
   last_insert_id_ = 0;
@@ -199,6 +204,7 @@ void Session::ForgetState() {
   temporary_tables_counted_ = true;
   tables_locked_ = false;
   locked_by_tables_only_ = true;
+  named_locks_.reset();
   status_ = wire::kStatusAutocommit;
   tenant_ = TenantBinding(login_.schema);
   // Checked at login; a topology that has changed since says so with the first statement.

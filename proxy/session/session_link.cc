@@ -1,6 +1,7 @@
 // Which connection a command goes to: ask for one, bring it into this session's state, keep it,
 // give it back, lose it.
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/session/session.h"
@@ -10,9 +11,8 @@ namespace bulkhead::session {
 
 namespace {
 
-// Others are tried where one died, or was not fit, before anything of the client's command was
-// sent.
-constexpr int kMaxAttempts = 3;
+// A command's text begins behind the frame's header and the command byte.
+constexpr size_t kTextOffset = 5;
 
 // What a refused client is told: about as long as a backend is left alone after a failed connect.
 constexpr int kRetryAfterMs = 500;
@@ -21,8 +21,18 @@ constexpr int kRetryAfterMs = 500;
 
 // Finds the connection for the command in `head` and sends it, or keeps it until there is one.
 void Session::Place(const RouteTarget& target, std::span<uint8_t> head) {
+  LoseLinkIfMoved(target);
+  if (lost_state_) {
+    AnswerLostState();
+    return;
+  }
   if (lost_transaction_) {
     AnswerLostTransaction();
+    return;
+  }
+  if (!StartWithinLimits() || MustWait(target, head)) return;
+  if (last_insert_id_lost_ && (request_.flags & sql::kReadsLastInsertId) != 0) {
+    AnswerLostState();
     return;
   }
   if (link_ != nullptr && !target.any_backend && link_->backend != target.backend) {
@@ -35,6 +45,10 @@ void Session::Place(const RouteTarget& target, std::span<uint8_t> head) {
     }
     GiveBack(ReleaseHow::kFree);
   }
+  if (target.any_backend && link_ != nullptr && !pins_.HoldsState() &&
+      link_->use == BackendLink::Use::kKept && !shell_->BackendAnswers(link_->backend)) {
+    GiveBack(ReleaseHow::kFree);  // another one can answer this
+  }
   if (!target.any_backend || link_ == nullptr) target_ = target;
   if (link_ != nullptr && link_->use == BackendLink::Use::kErrand) {
     // It is being asked for what this session has not read, and goes to another one: OnLinkRobbed
@@ -44,18 +58,27 @@ void Session::Place(const RouteTarget& target, std::span<uint8_t> head) {
     return;
   }
   if (link_ != nullptr && link_->use == BackendLink::Use::kKept) {
-    last_insert_id_ = link_->last_insert_id;
-    if (!shell_->Retake(link_)) link_ = nullptr;
+    BackendLink* const kept = link_;
+    const bool unread = kept->unread.last_insert_id;
+    last_insert_id_ = kept->last_insert_id;
+    if (!shell_->Retake(kept)) {
+      link_ = nullptr;
+      last_insert_id_lost_ = last_insert_id_lost_ || unread;
+    }
   }
   if (link_ != nullptr) {
     UseLink(head);
     return;
   }
   std::optional<RouterError> error;
-  BackendLink* link =
-      shell_->Acquire({.target = target, .login = &login_, .state = &wanted_}, &error);
+  RouteTarget place = target;
+  if (target.any_backend) place.backend = AnyBackend();
+  BackendLink* link = shell_->Acquire(
+      {.target = place, .login = &login_, .state = &wanted_, .waits_out = WaitsOut(target)},
+      &error);
   if (error.has_value()) {
-    AnswerError(Unavailable(*error));
+    Hold(head);
+    OnLinkFailed(*error);
     return;
   }
   if (link == nullptr) {
@@ -67,6 +90,22 @@ void Session::Place(const RouteTarget& target, std::span<uint8_t> head) {
   UseLink(head);
 }
 
+// The data has another home since this connection was had: what the session holds on it belongs to
+// the old one, and nothing more may be written there.
+void Session::LoseLinkIfMoved(const RouteTarget& target) {
+  if (link_ == nullptr || target.any_backend || link_->backend == target.backend) return;
+  const bool moved = placed_in_ != context_->topology->version() && hint_tenant_.empty();
+  if (moved && pins_.HoldsState() && link_->use != BackendLink::Use::kErrand) LoseLink();
+}
+
+// For what needs no tenant's data: one that answers, if there is one.
+routing::BackendId Session::AnyBackend() const {
+  for (const routing::Shard* shard : context_->topology->shards()) {
+    if (shell_->BackendAnswers(shard->primary)) return shard->primary;
+  }
+  return context_->topology->any_backend();
+}
+
 void Session::Hold(std::span<uint8_t> head) {
   if (held_.empty()) held_.assign(head.begin(), head.end());
 }
@@ -75,17 +114,44 @@ void Session::Attach(BackendLink* link) {
   link_ = link;
   link_->owner = this;
   link_is_new_ = true;
+  placed_in_ = context_->topology->version();
   target_.backend = link->backend;
   if (login_.session_pooling) pins_.Add(Pin::kSessionPooling);
 }
 
 void Session::OnLink(BackendLink* link) {
   Attach(link);
+  // The ramp goes by what the server takes, not by the wait for a connection to it.
+  if (request_.released) request_.released_ns = shell_->NowNs();
   state_ = State::ExpectCommand;
+  if (HomeMoved()) {
+    PlaceAgain();
+    return;
+  }
   UseLink(held_);
 }
 
-void Session::OnLinkFailed(const RouterError& error) { AnswerError(Unavailable(error)); }
+// Whether the shard got another primary while this command waited.
+bool Session::HomeMoved() const {
+  if (target_.any_backend || request_.replica.valid()) return false;
+  const routing::Shard* shard = context_->topology->shard(target_.shard);
+  return shard != nullptr && shard->primary != link_->backend;
+}
+
+void Session::OnLinkFailed(const RouterError& error) {
+  if (request_.released && request_.replica.valid()) {
+    EndRelease(/*answered=*/false);
+    request_.no_replica = true;
+    AskGate(held_);
+    return;
+  }
+  const routing::Shard* shard = context_->topology->shard(target_.shard);
+  if (!target_.any_backend && shard != nullptr && shard->primary != target_.backend) {
+    PlaceAgain();  // it has another primary by now
+    return;
+  }
+  AnswerError(Unavailable(error));
+}
 
 // What the pool says of a connection, in the form of a refusal of this session's command.
 RouterError Session::Unavailable(const RouterError& reason) const {
@@ -99,6 +165,7 @@ RouterError Session::Unavailable(const RouterError& reason) const {
 
 // The connection is this session's. Brings it into the session's state where it is not, then sends.
 void Session::UseLink(std::span<uint8_t> head) {
+  if (ReadAgain(head)) return;
   const bool last_insert_id_differs =
       link_is_new_ && (link_->unread.last_insert_id || link_->last_insert_id != last_insert_id_);
   const bool wants_clean_warnings =
@@ -109,7 +176,7 @@ void Session::UseLink(std::span<uint8_t> head) {
                                     ? context_->states->WithSchema(wanted_, link_->state->schema)
                                     : wanted_;
   if (link_->state == wanted && !last_insert_id_differs && !wants_prepare &&
-      !wants_clean_warnings) {
+      !wants_clean_warnings && !link_->needs_ping && !begin_again_) {
     link_is_new_ = false;
     SendRequest(head);
     return;
@@ -120,22 +187,26 @@ void Session::UseLink(std::span<uint8_t> head) {
     return;
   }
   auto errand = std::make_unique<LinkErrand>(link_->capabilities);
+  if (link_->needs_ping)
+    errand->Add(LinkErrand::Purpose::kPing, wire::Command::kPing, {}, ResponseGrammar::kSimple);
   if (wants_clean_warnings) AddReset(errand.get());
   StateVectorPtr has = link_->state;
   if (wants_prepare) {
     // A statement means what its text meant in the state in which the client prepared it.
     const ClientStatement* statement = CurrentStatement();
-    AddPlan(has, statement->prepared_in, link_->family, errand.get());
-    has = statement->prepared_in;
+    const StateVectorPtr prepare_in = PrepareIn(*statement);
+    AddPlan(has, prepare_in, errand.get());
+    has = prepare_in;
     errand->Add(LinkErrand::Purpose::kPrepare, wire::Command::kStmtPrepare, statement->text->sql(),
                 ResponseGrammar::kPrepare);
   }
-  AddPlan(has, wanted, link_->family, errand.get());
+  AddPlan(has, wanted, errand.get());
   restored_to_ = wanted;
   if (last_insert_id_differs) {
     errand->AddQuery(LinkErrand::Purpose::kLastInsertId,
                      "DO LAST_INSERT_ID(" + std::to_string(last_insert_id_) + ")");
   }
+  if (begin_again_) errand->AddQuery(LinkErrand::Purpose::kBegin, begin_text_);
   Hold(head);
   errand_ = std::move(errand);
   state_ = State::ExpectRestore;
@@ -149,10 +220,10 @@ void Session::AddReset(LinkErrand* errand) {
   link_->state = context_->states->AfterReset(link_->state);
 }
 
-void Session::AddPlan(const StateVectorPtr& has, const StateVectorPtr& wanted, ServerFamily family,
-                      LinkErrand* errand) {
+void Session::AddPlan(const StateVectorPtr& has, const StateVectorPtr& wanted,
+                      LinkErrand* errand) const {
   if (has == wanted) return;
-  const RestorePlan plan = PlanRestore(*has, *wanted, family);
+  const RestorePlan plan = PlanRestore(*has, *wanted, link_->family, link_->server_version);
   if (plan.init_db.has_value()) {
     errand->Add(LinkErrand::Purpose::kSchema, wire::Command::kInitDb, *plan.init_db,
                 ResponseGrammar::kSimple);
@@ -172,7 +243,7 @@ void Session::OnRestoreBytes(std::span<uint8_t> bytes) {
       return;
     case LinkErrand::Progress::kProtocolError:
       errand_.reset();
-      GiveBack(ReleaseHow::kClose);
+      LoseLink();
       AnswerError(MakeError(wire::ClientError::kSliceUnavailable,
                             "the backend answers with bytes that make no sense"));
       return;
@@ -184,16 +255,19 @@ void Session::OnRestoreBytes(std::span<uint8_t> bytes) {
 
 void Session::FinishRestore() {
   const std::unique_ptr<LinkErrand> errand = std::move(errand_);
+  // Whatever follows: nothing is awaited on this connection until the next request.
+  link_->EndExchange(/*committed=*/false);
   shell_->CountRestore();
   if (const LinkErrand::Answer* failed = errand->first_error(); failed != nullptr) {
-    // What did take effect is not followed: the connection is reset before anybody uses it.
-    const RouterError error{failed->error_code, failed->sqlstate, failed->message};
-    GiveBack(ReleaseHow::kReset);
-    state_ = State::ExpectCommand;
-    AnswerError(error, Outcome::kServerError);
+    OnRestoreFailed(*errand, *failed);
     return;
   }
   link_->state = std::exchange(restored_to_, nullptr);
+  link_->needs_ping = false;
+  if (std::exchange(begin_again_, false)) {
+    only_begun_ = true;
+    pins_.Add(Pin::kTransaction);
+  }
   link_->unread = {};
   link_->has_foreign_warnings = false;
   link_->last_insert_id = last_insert_id_;
@@ -208,8 +282,53 @@ void Session::FinishRestore() {
     }
   }
   state_ = State::ExpectCommand;
+  if (HomeMoved()) {
+    PlaceAgain();
+    return;
+  }
   std::vector<uint8_t> head = std::exchange(held_, {});
+  if (NeedsPrepare()) {
+    // Its columns are not those that the client was told of: once more, so that it is told.
+    UseLink(head);
+    return;
+  }
   SendRequest(head);
+}
+
+// The command was not sent: its answer is the server's error.
+void Session::OnRestoreFailed(const LinkErrand& errand, const LinkErrand::Answer& failed) {
+  const RouterError error{failed.error_code, failed.sqlstate, failed.message};
+  const bool begins = std::exchange(begin_again_, false);
+  const bool all_but_prepare =
+      std::all_of(errand.answers().begin(), errand.answers().end(), [](const auto& answer) {
+        return answer.ok || answer.purpose == LinkErrand::Purpose::kPrepare;
+      });
+  state_ = State::ExpectCommand;
+  if (begins) {
+    // The transaction, in which nothing was done yet, begins with the next command instead.
+    GiveBack(ReleaseHow::kReset);
+    begin_again_ = true;
+    pins_.Add(Pin::kTransaction);
+  } else if (!pins_.HoldsState()) {
+    // What did take effect is not followed: the connection is reset before anybody uses it.
+    GiveBack(ReleaseHow::kReset);
+  } else if (all_but_prepare) {
+    // The statement can't be prepared any more; all else is as it should be, and stays.
+    link_->state = std::exchange(restored_to_, nullptr);
+    link_is_new_ = false;
+  } else {
+    // In which state it is is not known, and what the session holds there goes with it.
+    LoseLink();
+  }
+  AnswerError(error, Outcome::kServerError);
+}
+
+// It can't be used any more, and whatever the session had on it is gone.
+void Session::LoseLink() {
+  BackendLink* link = std::exchange(link_, nullptr);
+  NoteUnreadLost(link);
+  NoteLossBetweenCommands();
+  shell_->Release(link, ReleaseHow::kClose);
 }
 
 void Session::GiveBackAndTryAnother(std::span<uint8_t> head) {
@@ -227,8 +346,18 @@ void Session::SendRequest(std::span<uint8_t> head) {
   if (request_.grammar == ResponseGrammar::kPrepare)
     tracker_.ReplaceStatementId(statements_.next_id());
   request_.sent = true;
+  request_.thread_id = link_->thread_id;
+  constexpr size_t kRemembered = 512;  // for SHOW UNKNOWN
+  link_->last_text.assign(reinterpret_cast<const char*>(head.data()) + kTextOffset,
+                          std::min(head.size() - kTextOffset, kRemembered));
   if (!SendHead(head)) return;
   held_ = {};
+  // Only these can be stuck on this side of the network when the backend is given up.
+  constexpr size_t kLeavesAtOnce = 8 * 1024;
+  const bool begins = request_.kind == sql::StatementKind::kBegin && !begin_text_.empty();
+  const bool again = context_->read_retry && IsPlainRead();
+  if (!IsLong() && (head.size() > kLeavesAtOnce || begins || again || link_->HasUnsent()))
+    held_.assign(head.begin(), head.end());
   if (IsLong()) {
     state_ = State::ExpectRequestRest;
   } else {
@@ -242,6 +371,7 @@ void Session::RequestIsComplete() {
     FinishCommand(Outcome::kOk);
     return;
   }
+  link_->BeginExchange(!ReadsOnly());
   state_ = State::ExpectResponse;
 }
 
@@ -252,7 +382,11 @@ void Session::NoteBeforeSending() {
     request_.pin_is_new = !pins_.Has(*request_.pin_before);
     pins_.Add(*request_.pin_before);
   }
-  if (request_.kind == StatementKind::kDml) transaction_wrote_ = true;
+  if (request_.kind == StatementKind::kDml && !std::exchange(transaction_wrote_, true))
+    tables_version_ = TablesVersion(link_->backend);
+  if (request_.unknown_tables) transaction_unknown_tables_ = true;
+  if (request_.may_make_tables) shell_->NoteDdl(link_->backend);
+  only_begun_ = false;
   if (!pins_.Has(Pin::kTransaction)) return;
   switch (request_.kind) {
     case StatementKind::kSelect:
@@ -289,7 +423,7 @@ void Session::NoteBeforeSending() {
 }
 
 void Session::KeepOrGiveBack() {
-  if (link_ == nullptr || !pins_.empty()) return;
+  if (link_ == nullptr || link_->use != BackendLink::Use::kLent || !pins_.empty()) return;
   shell_->Keep(link_);
 }
 
@@ -299,9 +433,10 @@ void Session::GiveBack(ReleaseHow how) {
   // Connections of logins without a schema are shared among such logins, and none can be brought
   // out of one.
   if (login_.schema.empty() && !link->state->schema.empty()) how = ReleaseHow::kClose;
+  if (pins_.Has(Pin::kRecords)) how = ReleaseHow::kClose;
   if (how == ReleaseHow::kFree && (pins_.HoldsState() || link->dirty || link->unread.status))
     how = ReleaseHow::kReset;
-  last_insert_id_ = link->last_insert_id;
+  NoteUnreadLost(link);
   if (how == ReleaseHow::kFree) CloseOnServerOf(link, link->statements.TakePrivate());
   link->has_foreign_warnings = link->has_foreign_warnings || link->unread.warnings;
   pins_.Clear();
@@ -310,7 +445,11 @@ void Session::GiveBack(ReleaseHow how) {
 
 void Session::OnLinkRobbed(SavedDiagnostics saved) {
   if (link_ == nullptr) return;
-  last_insert_id_ = saved.last_insert_id.value_or(link_->last_insert_id);
+  if (saved.last_insert_id.has_value()) {
+    last_insert_id_ = *saved.last_insert_id;
+  } else {
+    NoteUnreadLost(link_);
+  }
   if (saved.warning_count > 0) saved_ = std::make_unique<SavedDiagnostics>(std::move(saved));
   link_ = nullptr;
   if (state_ != State::ExpectLink) return;
@@ -334,102 +473,6 @@ void Session::OnLinkBack() {
   std::vector<uint8_t> head = std::exchange(held_, {});
   state_ = State::ExpectCommand;
   Place(target_, head);
-}
-
-void Session::OnLinkLost(bool known_dead) {
-  link_ = nullptr;
-  const State was = state_;
-  switch (was) {
-    case State::Closed:
-    case State::ExpectLogin:
-    case State::ExpectKill:
-      return;
-    case State::ExpectLink:  // the lost one was kept; another was asked for
-      return;
-    case State::ExpectCommand:
-      NoteLossBetweenCommands();
-      return;
-    case State::ExpectRestore: {
-      errand_.reset();
-      pins_.Remove(Pin::kSessionPooling);
-      state_ = State::ExpectCommand;
-      if (++request_.attempts >= kMaxAttempts) {
-        AnswerError(
-            MakeError(wire::ClientError::kSliceUnavailable, "connections to the backend break"));
-        return;
-      }
-      std::vector<uint8_t> head = std::exchange(held_, {});
-      Place(target_, head);
-      return;
-    }
-    case State::ExpectRequestRest:
-    case State::ExpectResponse:
-    case State::ExpectLocalData:
-      AnswerLostStatement(known_dead);
-      return;
-  }
-}
-
-void Session::NoteLossBetweenCommands() {
-  PinSet others = pins_;
-  others.Remove(Pin::kTransaction);
-  if (others.HoldsState()) {
-    lost_state_ = true;
-  } else if (pins_.Has(Pin::kTransaction)) {
-    lost_transaction_ = true;
-  }
-  pins_.Clear();
-  status_ &= static_cast<uint16_t>(~wire::kStatusInTransaction);
-}
-
-// The transaction was rolled back while nothing was running.
-void Session::AnswerLostTransaction() {
-  lost_transaction_ = false;
-  const bool may_have_committed = std::exchange(transaction_may_commit_, false);
-  transaction_wrote_ = false;
-  if (request_.kind == sql::StatementKind::kRollback && !may_have_committed) {
-    AnswerOk();
-    return;
-  }
-  if (may_have_committed) {
-    AnswerError(MakeError(wire::ClientError::kOutcomeUnknown), Outcome::kUnknown);
-  } else {
-    AnswerError(MakeError(wire::ClientError::kDeadlock), Outcome::kRolledBack);
-  }
-}
-
-// The connection went away under a statement that was sent, wholly or in part. It is never sent
-// again.
-void Session::AnswerLostStatement(bool known_dead) {
-  PinSet others = pins_;
-  others.Remove(Pin::kTransaction);
-  const bool stays = !others.HoldsState();
-  const bool in_transaction = pins_.Has(Pin::kTransaction);
-  const bool rolled_back = known_dead && stays && in_transaction && !transaction_may_commit_ &&
-                           request_.kind != sql::StatementKind::kCommit &&
-                           (!transaction_wrote_ || context_->only_transactional_tables);
-  if (request_.grammar == ResponseGrammar::kPrepare) statements_.NoteFailedPrepare();
-  pins_.Clear();
-  transaction_may_commit_ = false;
-  transaction_wrote_ = false;
-  status_ &= static_cast<uint16_t>(~wire::kStatusInTransaction);
-  if (request_.forwarded) {
-    if (!tracker_.at_packet_boundary()) {
-      FinishCommand(Outcome::kUnknown);
-      Close();
-      return;
-    }
-    request_.last_sequence = static_cast<uint8_t>(tracker_.next_sequence() - 1);
-  }
-  RouterError error = rolled_back ? MakeError(wire::ClientError::kDeadlock)
-                                  : MakeError(wire::ClientError::kOutcomeUnknown);
-  const Outcome outcome = rolled_back ? Outcome::kRolledBack : Outcome::kUnknown;
-  if (stays) {
-    AnswerError(error, outcome);
-    return;
-  }
-  error.sqlstate = "08007";
-  AnswerErrorAndClose(error, outcome);
 }
 
 }  // namespace bulkhead::session

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/session/session.h"
+#include "proxy/session/state_text.h"
 #include "proxy/wire/capabilities.h"
 #include "proxy/wire/execute_messages.h"
 
@@ -26,6 +27,11 @@ std::string ServersNameOf(Command command, ServerFamily family) {
     default:
       return "mysqld_stmt_execute";
   }
+}
+
+// Means the same in every character set that a client may have.
+bool IsAscii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
 }
 
 std::span<uint8_t> Payload(std::span<uint8_t> head) { return head.subspan(wire::kFrameHeaderSize); }
@@ -72,7 +78,17 @@ void Session::OnPrepare(std::span<uint8_t> head) {
     AnswerError(MakeError(wire::ClientError::kTooManyStatements));
     return;
   }
+  if (request_.more_frames || text.size() + request_.rest_of_frame >
+                                  ClientStatements::kMaxTextBytes - statements_.text_bytes()) {
+    // It is kept whole, to be prepared again elsewhere.
+    AnswerErrorAndClose(MakeError(wire::ClientError::kPacketTooLarge));
+    return;
+  }
   const sql::StatementInfo info = sql::Analyze(text, lexer_mode(), IsLong());
+  if (info.kind == sql::StatementKind::kKill) {
+    AnswerError(MakeError(wire::ClientError::kNotSupportedYet, kKillAlone));
+    return;
+  }
   request_.grammar = ResponseGrammar::kPrepare;
   request_.kind = sql::StatementKind::kShow;  // preparing executes nothing
   effects_ = std::make_unique<Effects>();
@@ -95,7 +111,8 @@ void Session::FinishPrepare() {
   made.metadata_hash = tracker_.metadata_hash();
   const ClientStatement* statement = statements_.Add(std::move(made));
   CloseOnServer(link_->statements.Insert(statement->text, statement->prepared_in,
-                                         tracker_.statement_id(), statement->private_id()));
+                                         tracker_.statement_id(), statement->private_id(),
+                                         statement->metadata_hash));
 }
 
 void Session::CloseOnServer(const std::vector<uint32_t>& server_ids) {
@@ -112,17 +129,44 @@ void Session::CloseOnServerOf(BackendLink* link, const std::vector<uint32_t>& se
 }
 
 // The statement is one that this session prepared, but the server behind this connection may not
-// know it.
+// know it, or would not tell the client which columns it has now.
 bool Session::NeedsPrepare() {
   const ClientStatement* statement = CurrentStatement();
-  return statement != nullptr && OnServer(*statement) == nullptr;
+  if (statement == nullptr) return false;
+  const ServerStatements::Entry* entry = OnServer(*statement);
+  if (entry == nullptr) return true;
+  return HidesNewColumns(*statement, *entry) && IsAscii(statement->text->sql());
+}
+
+// With MariaDB's metadata cache a server describes the columns of an answer only where they are not
+// those it has told before: at this connection's preparation, which this client has not seen.
+bool Session::HidesNewColumns(const ClientStatement& statement,
+                              const ServerStatements::Entry& entry) const {
+  return (link_->capabilities & wire::kMariadbClientCacheMetadata) != 0 &&
+         entry.metadata_hash != statement.metadata_hash && !entry.resends_columns;
+}
+
+// The state to prepare the statement in: the one that the client had. Where the columns must be
+// told again with the next answer, character_set_client is another one meanwhile: servers tell them
+// again when it has changed since (MariaDB's sql/sql_base.cc and sql/protocol.cc,
+// column_info_state).
+StateVectorPtr Session::PrepareIn(const ClientStatement& statement) {
+  const ServerStatements::Entry* entry = OnServer(statement);
+  if (entry == nullptr) return statement.prepared_in;
+  StateVector vector = *statement.prepared_in;
+  const std::string now = ClientCharset(vector, context_->server_family);
+  SetEntry(&vector.charset.single, kCharacterSetClient, now == "latin1" ? "utf8mb4" : "latin1");
+  return context_->states->Intern(std::move(vector));
 }
 
 void Session::RememberPrepared(const LinkErrand::Answer& answer) {
   const ClientStatement* statement = CurrentStatement();
   if (statement == nullptr) return;
+  const bool again = OnServer(*statement) != nullptr;
   CloseOnServer(link_->statements.Insert(statement->text, statement->prepared_in,
-                                         answer.statement_id, statement->private_id()));
+                                         answer.statement_id, statement->private_id(),
+                                         answer.metadata_hash));
+  OnServer(*statement)->resends_columns = again;
 }
 
 void Session::OnExecute(std::span<uint8_t> head) {
@@ -132,6 +176,15 @@ void Session::OnExecute(std::span<uint8_t> head) {
   const sql::StatementInfo& info = statement->text->info;
   request_.kind = info.kind;
   request_.flags = info.flags;
+  if (lost_transaction_ && std::exchange(statement->refused_data, nullptr) != nullptr)
+    ForgetLongData(statement);
+  if (statement->refused_data != nullptr) {
+    const std::unique_ptr<RouterError> error = std::move(statement->refused_data);
+    ForgetLongData(statement);
+    AnswerError(*error, Outcome::kRefused);
+    KeepOrGiveBack();
+    return;
+  }
   if (statement->text->sets_tenant) {
     ExecuteTenantAssignment(statement, info, head);
     return;
@@ -175,8 +228,12 @@ void Session::ExecuteTenantAssignment(ClientStatement* statement, const sql::Sta
 void Session::OnLongData(std::span<uint8_t> head) {
   ClientStatement* statement = FindStatement(head);
   if (statement == nullptr) {
-    // No answer: the server would remember the mistake until the execute. Ours fails there as well.
-    if (IsLong()) AnswerErrorAndClose(MakeError(wire::ClientError::kUnknownStatementHandler));
+    AnswerError(MakeError(wire::ClientError::kUnknownStatementHandler));  // which says nothing
+    return;
+  }
+  if (statement->refused_data != nullptr) {
+    // The rest of what was refused.
+    AnswerError(RouterError(*statement->refused_data), Outcome::kRefused);
     return;
   }
   request_.grammar = ResponseGrammar::kNone;
@@ -190,6 +247,7 @@ void Session::OnLongData(std::span<uint8_t> head) {
 void Session::OnStatementCommand(std::span<uint8_t> head) {
   ClientStatement* statement = FindStatement(head);
   if (statement == nullptr) return;
+  if (request_.command == Command::kStmtReset) statement->refused_data.reset();
   if (request_.command == Command::kStmtReset && !statement->long_data && !statement->cursor_open) {
     AnswerOk();
     return;
@@ -214,6 +272,14 @@ void Session::OnStatementClose(std::span<uint8_t> head) {
   const bool was_pinned = !pins_.empty();
   UpdateStatementPins();
   if (was_pinned) KeepOrGiveBack();
+}
+
+// The server has a part of its data perhaps: with the server's statement it goes.
+void Session::ForgetLongData(ClientStatement* statement) {
+  if (!std::exchange(statement->long_data, false)) return;
+  if (link_ != nullptr && statement->wants_own && link_->use == BackendLink::Use::kLent)
+    CloseOnServer(link_->statements.TakePrivate(statement->private_id()));
+  UpdateStatementPins();
 }
 
 void Session::UpdateStatementPins() {
@@ -242,6 +308,11 @@ bool Session::SendHead(std::span<uint8_t> head) {
 
 bool Session::SendExecute(ClientStatement* statement, ServerStatements::Entry* server,
                           std::span<uint8_t> head) {
+  if (HidesNewColumns(*statement, *server)) {
+    AnswerError(MakeError(wire::ClientError::kNeedReprepare));
+    KeepOrGiveBack();
+    return false;
+  }
   std::vector<uint8_t> rebuilt(head.begin(), head.begin() + wire::kFrameHeaderSize);
   switch (RewriteExecute(Payload(head), login_.capabilities, statement, server, &rebuilt)) {
     case ExecuteRewrite::kInPlace:
@@ -286,6 +357,16 @@ bool Session::SendRebuilt(std::span<uint8_t> head, std::span<const uint8_t> rebu
   return true;
 }
 
+// What the client, and what the server for its next answers, takes to be known of the columns.
+void Session::NoteColumns(ClientStatement* statement, ServerStatements::Entry* server) const {
+  const bool resent = std::exchange(server->resends_columns, false);
+  if (tracker_.columns_told() && tracker_.results() > 0) {
+    server->metadata_hash = statement->metadata_hash = tracker_.metadata_hash();
+  } else if (resent && tracker_.ok()) {
+    statement->metadata_hash = server->metadata_hash;  // it has no columns now
+  }
+}
+
 void Session::FinishExecute() {
   ClientStatement* statement = CurrentStatement();
   if (statement == nullptr) return;
@@ -294,9 +375,9 @@ void Session::FinishExecute() {
     case Command::kMariadbStmtBulkExecute:
       statement->long_data = false;
       statement->cursor_open = tracker_.cursor_opened();
-      if (!tracker_.ok()) {
-        if (ServerStatements::Entry* server = OnServer(*statement); server != nullptr)
-          server->types.clear();
+      if (ServerStatements::Entry* server = OnServer(*statement); server != nullptr) {
+        if (!tracker_.ok()) server->types.clear();
+        NoteColumns(statement, server);
       }
       break;
     case Command::kStmtFetch:

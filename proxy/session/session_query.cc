@@ -1,6 +1,7 @@
 // SQL texts: what a statement sets and leaves behind, and where it goes.
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <utility>
 
@@ -37,11 +38,39 @@ std::string_view AsText(std::span<const uint8_t> bytes) {
 }  // namespace
 
 const sql::LexerMode& Session::lexer_mode() {
-  if (lexer_mode_of_ != state_vector_) {
-    lexer_mode_ = LexerModeOf(*state_vector_, context_->server_family, context_->server_version);
+  const ReadingDefaults* defaults = context_->states->defaults().Of(target_.backend);
+  if (lexer_mode_of_ != state_vector_ || lexer_defaults_ != defaults) {
+    static const ReadingDefaults kNone;
+    const auto& [sql_mode, charset] = defaults == nullptr ? kNone : *defaults;
+    lexer_mode_ = LexerModeOf(*state_vector_, context_->server_family, context_->server_version,
+                              sql_mode, charset);
     lexer_mode_of_ = state_vector_;
+    lexer_defaults_ = defaults;
   }
   return lexer_mode_;
+}
+
+// The command was read before anything was known of this connection's server, which reads texts in
+// another way: read and routed once more. True: that was done.
+bool Session::ReadAgain(std::span<uint8_t> head) {
+  const bool is_text =
+      request_.command == wire::Command::kQuery || request_.command == wire::Command::kStmtPrepare;
+  if (!is_text || request_.uses_schema || request_.read_again) return false;
+  const sql::LexerMode before = lexer_mode_;
+  if (lexer_mode() == before) return false;
+  std::vector<uint8_t> kept(head.begin(), head.end());  // `head` may be held_ itself
+  held_ = {};
+  effects_.reset();
+  request_.flags = 0;
+  request_.statement_id = 0;
+  request_.pin_before.reset();
+  request_.pin_is_new = false;
+  request_.read_again = true;
+  state_ = State::ExpectCommand;
+  EndRelease(/*answered=*/false);  // it may belong to another shard
+  KeepOrGiveBack();
+  Dispatch(kept);
+  return true;
 }
 
 void Session::OnQuery(std::span<uint8_t> head) {
@@ -65,22 +94,24 @@ void Session::OnQuery(std::span<uint8_t> head) {
   request_.grammar = ResponseGrammar::kQuery;
   request_.kind = info.kind;
   request_.flags = info.flags;
-  switch (info.kind) {
-    case StatementKind::kUse:
-      OnUseSchema(info.schema_name, head);
-      return;
-    case StatementKind::kKill:
-      if (info.kill_id_is_literal) {
-        OnKill(info.kill_id, info.kill_query_only);
-        return;
-      }
-      break;
-    case StatementKind::kSet:
-      if (HandleTenantAssignment(info)) return;
-      break;
-    default:
-      break;
+  if (info.kind == StatementKind::kBegin) NoteBegin(info, text);
+  if (std::optional<RouterError> error = RefuseMultiStatement(info); error.has_value()) {
+    AnswerError(*error);
+    return;
   }
+  if (info.kind == StatementKind::kUse && !info.Has(sql::kMultiStatement)) {
+    OnUseSchema(info.schema_name, head);
+    return;
+  }
+  if (info.kind == StatementKind::kKill) {
+    if (info.kill_id_is_literal) {
+      OnKill(info.kill_id, info.kill_query_only);
+    } else {
+      AnswerError(MakeError(wire::ClientError::kNotSupportedYet, kKillAlone));
+    }
+    return;
+  }
+  if (!info.assignments.empty() && HandleTenantAssignment(info)) return;
   if (info.Has(sql::kReadsWarnings) && AnswerDiagnosticsLocally(info)) return;
   if (info.Has(sql::kReadsConnectionId | sql::kReadsRowCount | sql::kReadsFoundRows) &&
       AnswerNumberLocally(info, text)) {
@@ -97,8 +128,44 @@ void Session::OnQuery(std::span<uint8_t> head) {
   RouteText(info, head);
 }
 
+// What would reach the server past the router's own understanding of it: a KILL of a thread that
+// may serve another tenant, and a USE of a schema that has another name there.
+std::optional<RouterError> Session::RefuseMultiStatement(const sql::StatementInfo& info) const {
+  if (!info.Has(sql::kMultiStatement)) return std::nullopt;
+  const auto has = [&](StatementKind kind) {
+    return info.kind == kind || (info.later_kinds & 1u << static_cast<uint32_t>(kind)) != 0;
+  };
+  if (has(StatementKind::kKill)) return MakeError(wire::ClientError::kNotSupportedYet, kKillAlone);
+  if (!has(StatementKind::kUse) || tenant().empty()) return std::nullopt;
+  const routing::LookupResult where = context_->topology->FindTenant(tenant());
+  for (const std::string& schema : info.schemas) {
+    if (!routing::PhysicalDatabase(*context_->rules, tenant(), where, schema).mapped) continue;
+    return MakeError(wire::ClientError::kTenantChangeRefused,
+                     "USE stands alone in its statement where schemas have other names on the "
+                     "backends (physical_database)");
+  }
+  return std::nullopt;
+}
+
+// A plain BEGIN can be said again where its connection goes before anything was done in it.
+void Session::NoteBegin(const sql::StatementInfo& info, std::string_view text) {
+  const bool plain = !info.Has(sql::kConsistentSnapshot | sql::kMultiStatement) && !IsLong() &&
+                     !pins_.HoldsState();
+  begin_text_.assign(plain ? text : std::string_view());
+}
+
+// DDL, and what may run some that is not seen here: stored code and prepared text.
+bool Session::MayMakeTables(const sql::StatementInfo& info) {
+  return std::ranges::any_of(
+      std::array{StatementKind::kDdl, StatementKind::kCall, StatementKind::kExecuteText},
+      [&](StatementKind kind) {
+        return info.kind == kind || (info.later_kinds & 1u << static_cast<uint32_t>(kind)) != 0;
+      });
+}
+
 // Where the text goes, by its tenant; refused where the tenant is missing, unknown or another's.
 void Session::RouteText(const sql::StatementInfo& info, std::span<uint8_t> head) {
+  hint_tenant_.assign(info.tenant_hint);
   RouteTarget target;
   std::optional<std::string> hint_schema;
   if (std::optional<RouterError> error =
@@ -109,6 +176,8 @@ void Session::RouteText(const sql::StatementInfo& info, std::span<uint8_t> head)
   }
   wanted_ = hint_schema.has_value() ? context_->states->WithSchema(state_vector_, *hint_schema)
                                     : state_vector_;
+  request_.unknown_tables = info.kind == StatementKind::kDml && !TablesKnown(target, info);
+  request_.may_make_tables = MayMakeTables(info);
   Place(target, head);
 }
 
@@ -196,7 +265,7 @@ void Session::CollectEffects(const sql::StatementInfo& info, std::string_view te
   if (info.kind == StatementKind::kPrepareText) pin_on_ok(Pin::kTextPrepare);
   if (info.kind == StatementKind::kHandler) pin_on_ok(Pin::kHandler);
   if (info.kind == StatementKind::kUnlockTables) effects.unlocks_tables = true, any = true;
-  if (info.kind == StatementKind::kSet) {
+  if (info.kind == StatementKind::kSet || !info.assignments.empty()) {
     any = true;
     const SetEffect set =
         ApplySet(state_vector_, info, lexer_mode(), context_->server_family, context_->states);
@@ -204,7 +273,8 @@ void Session::CollectEffects(const sql::StatementInfo& info, std::string_view te
       effects.state = set.state;
     if (set.kind == SetEffect::Kind::kPin) effects.pin = set.pin;
     effects.last_insert_id = set.last_insert_id;
-    if (info.assignments.size() > 1) effects.pin_on_error = Pin::kFailedSet;
+    if (info.kind == StatementKind::kSet && info.assignments.size() > 1)
+      effects.pin_on_error = Pin::kFailedSet;
   }
   if (info.Has(sql::kUsesLockFunction | sql::kCreatesTempTable | sql::kDropsTempTable)) {
     any = true;
@@ -217,9 +287,11 @@ void Session::CollectEffects(const sql::StatementInfo& info, std::string_view te
 void Session::CollectLockEffects(const sql::StatementInfo& info, std::string_view text,
                                  Effects* effects) {
   if (info.Has(sql::kUsesLockFunction)) {
-    effects->unlocks_names = Mentions(text, "RELEASE_ALL_LOCKS") && !Mentions(text, "GET_LOCK") &&
-                             !info.Has(sql::kMultiStatement);
-    if (effects->unlocks_names) effects->pin.reset();
+    effects->locks = std::make_unique<sql::LockCalls>(sql::FindLockCalls(text, lexer_mode()));
+    // MySQL's locking service: RELEASE_ALL_LOCKS() leaves its locks.
+    if (Mentions(text, "service_")) effects->pin = Pin::kRoutine;
+    // An error may come behind a call that has taken its lock.
+    if (effects->locks->calls.size() != 1) effects->pin_on_error = Pin::kLock;
   }
   if (!info.Has(sql::kCreatesTempTable | sql::kDropsTempTable)) return;
   // IF [NOT] EXISTS and OR REPLACE leave open what was there before.

@@ -1,11 +1,30 @@
 // The server's answer on its way to the client, and what it tells about the session.
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "proxy/session/session.h"
 #include "proxy/wire/capabilities.h"
 
 namespace bulkhead::session {
+
+namespace {
+
+// Option prevents the statement, read-only transaction, read-only mode (MariaDB and MySQL error
+// references).
+// Errors of which it is certain that the transaction goes on after them: no such column, duplicate
+// key, syntax, no such table and the like. A deadlock (1213), a lock wait timeout (1205, with
+// innodb_rollback_on_timeout), a full lock table (1206) and others may have ended it.
+bool EndsStatementOnly(uint16_t code) {
+  constexpr uint16_t kHarmless[] = {1048, 1054, 1062, 1064, 1146, 1216, 1217, 1264, 1265,
+                                    1292, 1364, 1366, 1406, 1451, 1452, 1525, 1690, 4025};
+  return std::binary_search(std::begin(kHarmless), std::end(kHarmless), code);
+}
+
+bool IsReadOnlyError(uint16_t code) { return code == 1290 || code == 1792 || code == 1836; }
+
+}  // namespace
 
 void Session::OnBackendBytes(std::span<uint8_t> bytes) {
   switch (state_) {
@@ -18,6 +37,8 @@ void Session::OnBackendBytes(std::span<uint8_t> bytes) {
       OnResponseBytes(bytes);
       return;
     case State::ExpectCommand:
+    case State::ExpectGate:
+    case State::ExpectDiscard:
     case State::ExpectLink:
     case State::ExpectKill:
     case State::ExpectLogin:
@@ -32,14 +53,17 @@ void Session::OnBackendBytes(std::span<uint8_t> bytes) {
 
 void Session::OnUnexpectedBytes() {
   BackendLink* link = std::exchange(link_, nullptr);
+  NoteUnreadLost(link);
   NoteLossBetweenCommands();
   if (link != nullptr) shell_->Release(link, ReleaseHow::kClose);
+  if (state_ == State::ExpectGate) AnswerWaitingLoss();
 }
 
 void Session::OnResponseBytes(std::span<uint8_t> bytes) {
   const ResponseTracker::Result result = tracker_.Feed(bytes);
   if (result.consumed > 0) {
     request_.forwarded = true;
+    if (shift_ != nullptr) shift_->Apply(bytes.first(result.consumed));
     shell_->SendToClient(bytes.first(result.consumed));
     if (state_ == State::Closed) return;
   }
@@ -53,8 +77,9 @@ void Session::OnResponseBytes(std::span<uint8_t> bytes) {
       return;
     case ResponseTracker::Progress::kProtocolError: {
       BackendLink* link = std::exchange(link_, nullptr);
+      NoteUnreadLost(link);
       shell_->Release(link, ReleaseHow::kClose);
-      AnswerLostStatement(/*known_dead=*/false);
+      AnswerLostStatement(link, /*known_dead=*/false);
       return;
     }
     case ResponseTracker::Progress::kDone:
@@ -66,6 +91,7 @@ void Session::OnResponseBytes(std::span<uint8_t> bytes) {
     // larger than max_allowed_packet).
     const bool unfinished_request = state_ != State::ExpectResponse;
     BackendLink* link = std::exchange(link_, nullptr);
+    NoteUnreadLost(link);
     NoteLossBetweenCommands();
     shell_->Release(link, ReleaseHow::kClose);
     FinishCommand(tracker_.ok() ? Outcome::kOk : Outcome::kServerError);
@@ -77,7 +103,15 @@ void Session::OnResponseBytes(std::span<uint8_t> bytes) {
 
 void Session::FinishResponse() {
   const bool ok = tracker_.ok();
+  // Again: what was looked at while it ran was too early.
+  if (request_.may_make_tables) shell_->NoteDdl(link_->backend);
   ApplyStatus();
+  const bool wrote =
+      request_.kind == sql::StatementKind::kDml || request_.kind == sql::StatementKind::kCommit;
+  link_->EndExchange(/*committed=*/ok && wrote && !InTransaction());
+  if (!ok && IsReadOnlyError(tracker_.error_code())) link_->NoteReadOnly();
+  only_begun_ = ok && request_.kind == sql::StatementKind::kBegin && InTransaction() &&
+                request_.statement_id == 0 && !begin_text_.empty();
   NoteDiagnostics();
   if (request_.grammar == ResponseGrammar::kPrepare) FinishPrepare();
   if (request_.statement_id != 0) FinishExecute();
@@ -112,10 +146,12 @@ void Session::ApplyStatus() {
   if (!tracker_.ok()) {
     // ERR carries no status: the transaction stays as it was known until a status comes.
     link_->unread.status = true;
+    if (!EndsStatementOnly(tracker_.error_code())) transaction_may_be_over_ = true;
     return;
   }
   if (!tracker_.status_seen()) return;  // COM_STATISTICS, COM_STMT_PREPARE
   link_->unread.status = false;
+  transaction_may_be_over_ = false;
   link_->status = tracker_.status();
   status_ = static_cast<uint16_t>(tracker_.status() & kLasting);
   if ((status_ & wire::kStatusInTransaction) != 0) {
@@ -124,6 +160,7 @@ void Session::ApplyStatus() {
     pins_.Remove(Pin::kTransaction);
     transaction_may_commit_ = false;
     transaction_wrote_ = false;
+    transaction_unknown_tables_ = false;
   }
 }
 
@@ -141,6 +178,7 @@ void Session::NoteDiagnostics() {
   if (may_set_id && (!tracker_.ok() || tracker_.last_insert_id() != 0 ||
                      (request_.flags & (sql::kSetsLastInsertId | sql::kMultiStatement)) != 0)) {
     unread.last_insert_id = true;
+    last_insert_id_lost_ = false;
   }
   if ((request_.flags & sql::kCalcFoundRows) != 0) {
     pins_.Add(Pin::kFoundRows);
@@ -159,6 +197,16 @@ void Session::NoteCounts() {
   if (had_rows) found_rows_ = tracker_.rows();
 }
 
+// Pinned while the server may hold a named lock for this session.
+void Session::ApplyLocks(const sql::LockCalls& calls) {
+  if (named_locks_ == nullptr) named_locks_ = std::make_unique<NamedLocks>();
+  named_locks_->Apply(calls);
+  if (!named_locks_->none()) return;
+  named_locks_.reset();
+  locked_by_tables_only_ = true;
+  if (!tables_locked_) pins_.Remove(Pin::kLock);
+}
+
 void Session::ApplyEffects() {
   const std::unique_ptr<Effects> effects = std::move(effects_);
   if (request_.kind == sql::StatementKind::kLockTables)
@@ -167,13 +215,11 @@ void Session::ApplyEffects() {
   if (request_.kind == sql::StatementKind::kLockTables) tables_locked_ = true;
   if (!tracker_.ok()) {
     if (effects->pin_on_error.has_value()) pins_.Add(*effects->pin_on_error);
+    if (effects->locks != nullptr && effects->locks->calls.size() != 1) ApplyLocks({});
     return;
   }
   if (effects->pin.has_value()) pins_.Add(*effects->pin);
-  if (effects->unlocks_names && !tables_locked_) {
-    pins_.Remove(Pin::kLock);
-    locked_by_tables_only_ = true;
-  }
+  if (effects->locks != nullptr) ApplyLocks(*effects->locks);
   if (effects->uncounted_temporary_tables) temporary_tables_counted_ = false;
   temporary_tables_ += effects->temporary_tables;
   if (effects->temporary_tables < 0 && temporary_tables_counted_ && temporary_tables_ == 0) {
@@ -188,6 +234,7 @@ void Session::ApplyEffects() {
   if (effects->last_insert_id.has_value()) {
     link_->last_insert_id = *effects->last_insert_id;
     link_->unread.last_insert_id = false;
+    last_insert_id_lost_ = false;
   }
   if (effects->tenant.has_value()) tenant_ = std::move(*effects->tenant);
 }

@@ -14,22 +14,19 @@
 
 #include "proxy/auth/user.h"
 #include "proxy/session/backend_link.h"
+#include "proxy/session/login.h"
 #include "proxy/session/prepared_statements.h"
+#include "proxy/session/router_error.h"
 #include "proxy/session/session_state.h"
 #include "proxy/sql/statement.h"
 #include "proxy/wire/client_errors.h"
 #include "routing/ids.h"
+#include "routing/tenant_limits.h"
 #include "routing/tenant_resolution.h"
 #include "routing/topology.h"
+#include "routing/transactional_tables.h"
 
 namespace bulkhead::session {
-
-// An error of the router's own, ready to be sent.
-struct RouterError {
-  uint16_t code = 0;
-  std::string sqlstate;  // five characters
-  std::string message;
-};
 
 // Where a command goes.
 struct RouteTarget {
@@ -57,6 +54,8 @@ struct SessionLogin {
   std::string client_host;
   std::shared_ptr<const auth::LoginSecret> secret;  // for logging on to backends
   bool session_pooling = false;
+  // With session pooling: the client's connection attributes, for the backend to see.
+  std::shared_ptr<const Attributes> attributes;
   // The pool's number for this user's account with these capabilities.
   uint32_t pool_account = 0;
 };
@@ -91,6 +90,30 @@ struct LinkRequest {
   RouteTarget target;
   const SessionLogin* login = nullptr;
   const StateVectorPtr* state = nullptr;
+  // Where none can be opened because the backend can't be reached: wait, and try again now and
+  // then. The gate will close, or the backend be there again.
+  bool waits_out = false;
+};
+
+// A command that was not sent asks its shard's gate to be let through.
+struct GateRequest {
+  routing::ShardId shard{};
+  std::string_view tenant;
+  uint64_t bytes = 0;     // what holding it costs
+  uint64_t since_ns = 0;  // when its first byte came
+  bool is_read = false;
+  bool plain_read = false;                    // a replica will do, where the policy says so
+  bool continues_transaction = false;         // on a connection that it holds
+  std::optional<routing::HoldPolicy> policy;  // the tenant's own
+};
+
+// A statement whose outcome can't be known, for SHOW UNKNOWN.
+struct UnknownOutcome {
+  RouteTarget target;
+  std::string_view tenant;
+  std::string digest;
+  uint32_t thread_id = 0;  // of the connection it was sent on
+  uint64_t sent_ns = 0;
 };
 
 class SessionShell {
@@ -113,6 +136,19 @@ class SessionShell {
   // False: the server has closed it meanwhile; it is gone, and nothing was sent on it.
   [[nodiscard]] virtual bool Retake(BackendLink* link) = 0;
   virtual void Release(BackendLink* link, ReleaseHow how) = 0;
+
+  // Whether a command for this shard may be sent now. Two loads.
+  [[nodiscard]] virtual bool GateOpen(routing::ShardId shard, bool is_read) = 0;
+  // Whether this backend answers: statements that need no tenant's data go elsewhere if not.
+  [[nodiscard]] virtual bool BackendAnswers(routing::BackendId backend) = 0;
+  // OnGateReleased or OnGateRefused follows, never from within this call.
+  virtual void WaitAtGate(const GateRequest& request) = 0;
+  virtual void LeaveGate() = 0;
+  // A command that was let through has ended.
+  virtual void GateDone(routing::ShardId shard, uint64_t took_ns, bool ok) = 0;
+  virtual void NoteUnknown(const UnknownOutcome& outcome) = 0;
+  // A statement is about to be sent that may make a table of another kind.
+  virtual void NoteDdl(routing::BackendId backend) = 0;
 
   // KILL with an id that a client of this process was given, or with a backend's id that serves the
   // same user. OnKillDone follows.
@@ -138,9 +174,13 @@ struct SessionContext {
   size_t max_server_statements = 256;                   // a backend connection
   ServerFamily server_family = ServerFamily::kMariadb;  // of the listener
   uint32_t server_version = 0;                          // of the listener's greeting, as a number
-  // No table of another kind than InnoDB and its like is written: a transaction lost with its
-  // server was rolled back.
-  bool only_transactional_tables = true;
+  // Where a transaction that was lost with its server was rolled back for certain; null: nowhere.
+  std::shared_ptr<const routing::TransactionalTables> tables;
+  routing::TenantLimits* limits = nullptr;  // of the process; may be null: none
+  uint64_t max_wait_ns = 0;  // how long a statement is held, where its shard says nothing else
+  routing::HoldPolicy hold = routing::HoldPolicy::kHold;  // where neither tenant nor shard says it
+  bool gates_close = true;       // soon: not where there are no probes, or only to be observed
+  bool read_retry = false;       // a plain SELECT whose connection was lost is sent once more
   std::vector<uint8_t> scratch;  // for building packets; valid until the next use
 };
 

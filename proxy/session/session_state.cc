@@ -18,9 +18,6 @@ constexpr std::string_view kWaitTimeout = "wait_timeout";
 // What the two capabilities do at login, as texts.
 constexpr std::string_view kIgnoreSpaceMode = "CONCAT(@@global.sql_mode,',IGNORE_SPACE')";
 constexpr std::string_view kInteractiveTimeout = "@@global.interactive_timeout";
-// Of a connection only: equal to no session's value.
-constexpr std::string_view kNotKnown = "?";
-constexpr std::string_view kCharacterSetClient = "character_set_client";
 
 // Bits of a numeric sql_mode (sql/sql_class.h of MariaDB, sql/system_variables.h of MySQL).
 constexpr uint64_t kModeAnsiQuotes = 1u << 2;
@@ -249,6 +246,12 @@ std::string ClientCharset(const StateVector& state, ServerFamily family) {
   if (const std::string* single = FindEntry(charset.single, kCharacterSetClient);
       single != nullptr) {
     const std::string name = Lower(Unquoted(*single));
+    // Servers take a collation's number as well.
+    const std::optional<uint64_t> id = ParseNumber(name);
+    if (id.has_value() && *id <= UINT32_MAX) {
+      const Collation* found = FindCollation(family, static_cast<uint32_t>(*id));
+      return found == nullptr ? std::string(kNotKnown) : std::string(found->charset);
+    }
     return name == "default" ? std::string() : name;
   }
   if (charset.source == CharacterSet::Source::kNames) return charset.charset;
@@ -275,9 +278,13 @@ sql::LexerMode LexerModeOf(const StateVector& state, ServerFamily family, uint32
   return mode;
 }
 
-std::optional<uint64_t> WaitTimeoutOf(const StateVector& state) {
+std::optional<uint64_t> WaitTimeoutOf(const StateVector& state, uint64_t interactive_timeout) {
   const std::string* set = FindEntry(state.variables, kWaitTimeout);
-  return set == nullptr ? std::nullopt : ParseNumber(Unquoted(*set));
+  if (set == nullptr) return std::nullopt;
+  if (*set == kInteractiveTimeout || *set == kNotKnown) {
+    return interactive_timeout == 0 ? std::nullopt : std::optional(interactive_timeout);
+  }
+  return ParseNumber(Unquoted(*set));
 }
 
 }  // namespace bulkhead::session

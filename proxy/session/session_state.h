@@ -25,6 +25,7 @@
 #include "proxy/session/interned.h"
 #include "proxy/session/login.h"
 #include "proxy/session/pins.h"
+#include "proxy/session/server_defaults.h"
 #include "proxy/sql/statement.h"
 #include "proxy/wire/capabilities.h"
 
@@ -94,11 +95,15 @@ class StateInterner {
   [[nodiscard]] StateVectorPtr WithSchema(const StateVectorPtr& before, std::string_view schema);
   [[nodiscard]] StateVectorPtr WithMultiStatements(const StateVectorPtr& before, bool on);
 
+  // What a session that has set nothing gets, by backend: the other half of what a vector means.
+  [[nodiscard]] ServerDefaultsTable& defaults() { return defaults_; }
+
   // Distinct vectors in use.
   [[nodiscard]] size_t size() const { return vectors_.size(); }
 
  private:
   Interner<StateVector> vectors_;
+  ServerDefaultsTable defaults_;
 };
 
 // What a SET statement does, if the server says OK.
@@ -168,8 +173,10 @@ struct SqlModeBits {
 [[nodiscard]] std::string ClientCharset(const StateVector& state, ServerFamily family);
 
 // The session's own wait_timeout, seconds: a connection that was brought into this state is closed
-// by its server after that time. Nothing: the server's default.
-[[nodiscard]] std::optional<uint64_t> WaitTimeoutOf(const StateVector& state);
+// by its server after that time. Nothing: the server's default. `interactive_timeout` is the
+// server's, for logins with CLIENT_INTERACTIVE.
+[[nodiscard]] std::optional<uint64_t> WaitTimeoutOf(const StateVector& state,
+                                                    uint64_t interactive_timeout = 0);
 
 }  // namespace bulkhead::session
 

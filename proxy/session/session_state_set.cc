@@ -99,6 +99,7 @@ class SetReader {
   void TakeCharsetVariable(const std::string& name, const Assignment& assignment);
   void TakeLastInsertId(const Assignment& assignment);
   void TakeNames(const Assignment& assignment);
+  void TakeCharacterSet(const Assignment& assignment);
   void TakeOther(const Assignment& assignment);
   void CharsetHasChanged();
   // The text to put behind `SET name =`; nothing: pinned.
@@ -108,7 +109,8 @@ class SetReader {
                                                     Pin pin);
   [[nodiscard]] bool TooLarge() const;
   void AddPin(Pin pin, std::string_view reason) {
-    if (pin_.has_value()) return;
+    // Of several the first; but what outlasts a reset must be known.
+    if (pin_.has_value() && pin != Pin::kRecords) return;
     pin_ = pin;
     reason_ = reason;
   }
@@ -143,7 +145,7 @@ void SetReader::Take(const Assignment& assignment) {
       TakeNames(assignment);
       return;
     case Target::kCharacterSet:
-      AddPin(Pin::kSessionVariable, kCharacterSet);
+      TakeCharacterSet(assignment);
       return;
     case Target::kStatementScope:
       // The server takes it back by itself.
@@ -221,7 +223,7 @@ void SetReader::TakeSessionVariable(const Assignment& assignment) {
       AddPin(Pin::kOneShot, entry.reason);
       return;
     case VariableRule::kPin:
-      AddPin(Pin::kSessionVariable, entry.reason);
+      AddPin(entry.pin, entry.reason);
       return;
   }
 }
@@ -256,7 +258,7 @@ void SetReader::TakeOrdinary(const VariableEntry& entry, const std::string& name
     text = LiteralText(assignment, false, Pin::kSessionVariable);
   }
   if (entry.rule == VariableRule::kOffOnly && text != "0") {
-    AddPin(Pin::kSessionVariable, entry.reason);
+    AddPin(entry.pin, entry.reason);
     text.reset();
   }
   if (!text.has_value() || (entry.rule == VariableRule::kTimestamp && text == "0")) {
@@ -273,8 +275,12 @@ void SetReader::TakeCharsetVariable(const std::string& name, const Assignment& a
   } else {
     text = LiteralText(assignment, false, Pin::kSessionVariable);
   }
-  if (!text.has_value()) return;
   VariableList& single = next_.charset.single;
+  if (!text.has_value()) {
+    // Pinned, so never restored; but the lexer must not go on in the old one.
+    if (name == kCharacterSetClient) SetEntry(&single, name, std::string(kNotKnown));
+    return;
+  }
   // Either of these two sets both: only the last one counts.
   if (name == "character_set_connection") EraseEntry(&single, "collation_connection");
   if (name == "collation_connection") EraseEntry(&single, "character_set_connection");
@@ -315,6 +321,20 @@ void SetReader::TakeNames(const Assignment& assignment) {
   CharacterSet before = std::exchange(next_.charset, std::move(charset));
   EraseEntry(&before.single, kCharacterSetResults);
   if (next_.charset != before) CharsetHasChanged();
+}
+
+// Pinned, so this is never restored: it only says how the session's texts are read.
+void SetReader::TakeCharacterSet(const Assignment& assignment) {
+  AddPin(Pin::kSessionVariable, kCharacterSet);
+  const std::string name = NameOf(assignment.value);
+  const bool is_default = assignment.value_kind == Value::kDefault || name == "default";
+  std::string text(kNotKnown);
+  if (is_default) {
+    text = "DEFAULT";
+  } else if (IsWord(name)) {
+    text = name;
+  }
+  SetEntry(&next_.charset.single, kCharacterSetClient, std::move(text));
 }
 
 // A string that was set before keeps its character set and collation in the server; set again

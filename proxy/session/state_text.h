@@ -21,6 +21,10 @@ namespace bulkhead::session {
   std::transform(out.begin(), out.end(), out.begin(), LowerOf);
   return out;
 }
+// In a vector, a value that is not known: equal to no session's, and never sent to a server.
+inline constexpr std::string_view kNotKnown = "?";
+inline constexpr std::string_view kCharacterSetClient = "character_set_client";
+
 [[nodiscard]] inline std::string Upper(std::string_view text) {
   std::string out(text);
   std::transform(out.begin(), out.end(), out.begin(), UpperOf);

@@ -70,13 +70,13 @@ void TenantBinding::Remember(const SessionContext& context, const TenantResult& 
   tenant_ = result.found() ? std::string(result.tenant) : std::string();
   target_ = result.found() ? TargetOf(result.where)
                            : RouteTarget{.shard = {}, .backend = {}, .any_backend = true};
-  answered_by_ = context.topology.get();
+  answered_by_ = context.topology->version();
 }
 
 std::optional<RouterError> TenantBinding::ResolveSession(const SessionContext& context,
                                                          const SessionLogin& login,
                                                          bool needs_tenant, RouteTarget* target) {
-  if (answered_by_ != context.topology.get()) {
+  if (answered_by_ != context.topology->version()) {
     const TenantResult result = Ask(context, login, {});
     if (result.status != TenantStatus::kFound && result.status != TenantStatus::kNone)
       return ErrorOf(result);

@@ -3,7 +3,7 @@
 // Purpose: keeps the sources that last for a session (variable, attribute, user name, database),
 // asks routing for the
 //   answer, and remembers it until a source or the topology changes: an ordinary statement costs a
-//   pointer comparison.
+//   comparison of versions.
 // Thread: the worker's. Errors: 1049, 1044, 9406 as routing/tenant_resolution.h says, as
 // RouterError.
 #ifndef BULKHEAD_PROXY_SESSION_TENANT_BINDING_H_
@@ -67,7 +67,7 @@ class TenantBinding {
   std::string schema_;  // as the application named it
   std::string tenant_;  // the answer; empty: none
   RouteTarget target_;
-  const routing::Topology* answered_by_ = nullptr;  // nullptr: ask again
+  routing::Epoch answered_by_;  // version of the topology; none: ask again
 };
 
 }  // namespace bulkhead::session

@@ -74,9 +74,9 @@ constexpr VariableEntry kEntries[] = {
     {"sql_log_off", VariableRule::kPin, "changes what goes into the general log"},
     {"wsrep_gtid_seq_no", VariableRule::kPin, kBinaryLog},
     {"wsrep_on", VariableRule::kPin, "takes the connection out of the cluster"},
-    {"debug*", VariableRule::kPin, kDiagnoses},
-    {"optimizer_trace*", VariableRule::kPin, kDiagnoses},
-    {"profiling", VariableRule::kOffOnly, kDiagnoses},
+    {"debug*", VariableRule::kPin, kDiagnoses, Pin::kRecords},
+    {"optimizer_trace*", VariableRule::kPin, kDiagnoses, Pin::kRecords},
+    {"profiling", VariableRule::kOffOnly, kDiagnoses, Pin::kRecords},
 };
 
 constexpr VariableEntry kOrdinaryEntry = {{}, VariableRule::kOrdinary, {}};

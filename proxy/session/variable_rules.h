@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "proxy/session/login.h"
+#include "proxy/session/pins.h"
 
 namespace bulkhead::session {
 
@@ -35,6 +36,7 @@ struct VariableEntry {
   std::string_view name;  // a trailing * stands for anything
   VariableRule rule = VariableRule::kOrdinary;
   std::string_view reason;  // for an operator's eyes
+  Pin pin = Pin::kSessionVariable;
 };
 
 [[nodiscard]] std::span<const VariableEntry> VariableEntries();

@@ -47,7 +47,6 @@ bool SurvivesUnseenRest(StatementKind kind) {
 void TakeStatement(StatementInfo* from, StatementInfo* to) {
   to->kind = from->kind;
   to->schema_name = std::move(from->schema_name);
-  to->assignments = std::move(from->assignments);
   to->kill_id = from->kill_id;
   to->kill_query_only = from->kill_query_only;
   to->kill_id_is_literal = from->kill_id_is_literal;
@@ -88,8 +87,8 @@ StatementInfo Analyzer::Run() && {
     Flag(kCarefulFlags);
     if (!SurvivesUnseenRest(info_.kind)) {
       info_.kind = StatementKind::kOther;
-      info_.assignments.clear();
     }
+    info_.assignments.clear();
   }
   return std::move(info_);
 }

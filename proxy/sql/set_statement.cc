@@ -38,9 +38,11 @@ std::string_view Join(const char* begin, std::string_view last) {
 void Analyzer::ParseSet() {
   info_.kind = StatementKind::kSet;
   Advance();
+  const size_t before = info_.assignments.size();
   const bool understood = ParseSetList();
   if (!understood) {
-    info_.assignments.clear();
+    info_.assignments.erase(info_.assignments.begin() + static_cast<ptrdiff_t>(before),
+                            info_.assignments.end());
     ParseOther();
   }
 }

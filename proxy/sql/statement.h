@@ -153,7 +153,7 @@ struct StatementInfo {
   std::vector<std::string> schemas;  // distinct qualifiers a in a.b that can be schema names (FROM
                                      // a.b, a.b.c), unquoted, at most 16
   bool schemas_overflow = false;
-  std::vector<Assignment> assignments;  // of SET
+  std::vector<Assignment> assignments;  // of SET; of several statements all, in their order
   uint64_t kill_id = 0;                 // KILL with a literal
   bool kill_query_only = false;
   bool kill_id_is_literal = false;
@@ -173,6 +173,7 @@ struct LexerMode {
   bool multibyte_backslash = false;  // a trail byte of the client's charset may be 0x5C or a letter
   uint8_t charset_id_hint = 0;  // CharsetLexing of charset.h; SetClientCharset fills both. With
                                 // multibyte_backslash alone, high bytes are not trusted
+  bool operator==(const LexerMode&) const = default;
 };
 
 // Analyzes one COM_QUERY or COM_STMT_PREPARE text. Views in the result point into `text`.

@@ -312,6 +312,15 @@ CompressionStatus Decompressor::Decompress(std::span<const uint8_t>* input, size
                                            ByteBuffer* out) {
   const size_t end = out->size() + output_limit;
   while (true) {
+    const CompressionStatus status = DecompressPacket(input, end - out->size(), out);
+    if (status != CompressionStatus::kOk || input->empty()) return status;
+  }
+}
+
+CompressionStatus Decompressor::DecompressPacket(std::span<const uint8_t>* input,
+                                                 size_t output_limit, ByteBuffer* out) {
+  const size_t end = out->size() + output_limit;
+  while (true) {
     if (header_bytes_ < kCompressedHeaderSize) {
       const size_t take = std::min(kCompressedHeaderSize - header_bytes_, input->size());
       if (take != 0) std::memcpy(header_ + header_bytes_, input->data(), take);
@@ -329,7 +338,7 @@ CompressionStatus Decompressor::Decompress(std::span<const uint8_t>* input, size
       body_left_ -= static_cast<uint32_t>(take);
       if (body_left_ == 0) {
         header_bytes_ = 0;
-        continue;
+        return CompressionStatus::kOk;
       }
       return input->empty() ? CompressionStatus::kOk : CompressionStatus::kOutputLimit;
     }
@@ -338,7 +347,10 @@ CompressionStatus Decompressor::Decompress(std::span<const uint8_t>* input, size
     if (input->empty() && body_left_ != 0 && !state_->full) return CompressionStatus::kOk;
     const CompressionStatus status = Inflate(input, limit, out);
     if (status != CompressionStatus::kOk) return status;
-    if (state_->ended) header_bytes_ = 0;
+    if (state_->ended) {
+      header_bytes_ = 0;
+      return CompressionStatus::kOk;
+    }
   }
 }
 
@@ -349,6 +361,7 @@ CompressionStatus CompressionCodec::Encode(std::span<const uint8_t> plain, ByteB
   std::span<const uint8_t> rest = plain;
   FrameWalker::Piece piece;
   while (sent_frames_.Next(&rest, &piece)) {
+    NoteRequest(piece);
     if (!piece.starts_frame) continue;
     uint8_t next_sequence = next_sequence_;
     const bool goes_on = GoesOn(piece, &next_sequence);
@@ -405,12 +418,26 @@ void CompressionCodec::NoteCommand(const FrameWalker::Piece& piece) {
   received_since_command_ = false;
 }
 
+void CompressionCodec::NoteRequest(const FrameWalker::Piece& piece) {
+  if (piece.starts_packet) first_byte_follows_ = true;
+  if (!first_byte_follows_ || piece.bytes.empty()) return;
+  first_byte_follows_ = false;
+  asked_for_file_ = piece.bytes[0] == 0xFB;
+}
+
 CompressionStatus CompressionCodec::Decode(std::span<const uint8_t>* input, size_t output_limit,
                                            ByteBuffer* out) {
-  const size_t start = out->size();
-  const CompressionStatus status = decompressor_.Decompress(input, output_limit, out);
-  Renumber(std::span<uint8_t>(*out).subspan(start));
-  return status;
+  const size_t end = out->size() + output_limit;
+  while (true) {
+    const size_t start = out->size();
+    if (decompressor_.AtPacketStart()) {
+      packet_begins_ = true;
+      packet_before_ = decompressor_.last_sequence();
+    }
+    const CompressionStatus status = decompressor_.DecompressPacket(input, end - start, out);
+    Renumber(std::span<uint8_t>(*out).subspan(start));
+    if (status != CompressionStatus::kOk || input->empty()) return status;
+  }
 }
 
 void CompressionCodec::Renumber(std::span<uint8_t> plain) {
@@ -423,10 +450,21 @@ void CompressionCodec::Renumber(std::span<uint8_t> plain) {
     sent_since_received_ = false;
     received_since_sent_ = true;
     received_since_command_ = true;
+    packet_begins_ = false;
+    first_packet_ = false;
     // The number is the header's last byte: it is in `plain` even where the header was cut.
     const size_t after_header = plain.size() - rest.size() - piece.bytes.size();
     plain[after_header - 1] = last_received_number_;
   }
+}
+
+bool CompressionCodec::BeginsCommand() const {
+  if (!packet_begins_ || decompressor_.last_sequence() != 0) return false;
+  if (first_packet_) return true;
+  const auto count_on =
+      static_cast<uint8_t>(sent_since_received_ ? next_sequence_ : packet_before_ + 1);
+  // Where counting on leads to 0 as well, only what was asked for can come instead of a command.
+  return count_on != 0 || (sent_since_received_ && !asked_for_file_);
 }
 
 uint8_t CompressionCodec::NumberOf(const FrameWalker::Piece& piece) {
@@ -434,6 +472,7 @@ uint8_t CompressionCodec::NumberOf(const FrameWalker::Piece& piece) {
   const auto count_on = static_cast<uint8_t>(last_received_number_ + 1);
   // Connector/C numbers all frames of a long command 0.
   if (!piece.starts_packet) return count_on;
+  if (role_ == Role::kServer && BeginsCommand()) return 0;
   const bool in_order =
       !sent_since_received_ && sequence == static_cast<uint8_t>(last_received_frame_ + 1);
   if (in_order) return count_on;

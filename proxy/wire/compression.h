@@ -74,6 +74,9 @@ class Decompressor {
   // kOutputLimit call again with the rest (which may be empty while output is still held back).
   [[nodiscard]] CompressionStatus Decompress(std::span<const uint8_t>* input, size_t output_limit,
                                              ByteBuffer* out);
+  // The same, but stops (with kOk) where a compressed packet ends.
+  [[nodiscard]] CompressionStatus DecompressPacket(std::span<const uint8_t>* input,
+                                                   size_t output_limit, ByteBuffer* out);
   // Of the last header seen.
   [[nodiscard]] uint8_t last_sequence() const { return sequence_; }
   // Between two compressed packets.
@@ -103,7 +106,9 @@ class Decompressor {
 //
 // Servers and clients number frames inside compressed packets by the compressed packets' numbers,
 // and check only the latter. Decode puts in the numbers that an uncompressed peer would have sent,
-// so that those above can check them and pass frames on to an uncompressed connection.
+// so that those above can check them and pass frames on to an uncompressed connection. A command
+// is therefore known by its compressed packet's number: Connector/J 2.7 counts a frame twice that
+// it tried to compress and then sent as it is.
 //
 // As a client, several commands may be sent before the first response came if all but the last have
 // a short one. Limits: a frame header that begins a command, and the command byte, must be whole in
@@ -127,7 +132,10 @@ class CompressionCodec {
   // is the number of the compressed packet that it begins.
   [[nodiscard]] bool GoesOn(const FrameWalker::Piece& piece, uint8_t* next_sequence);
   void NoteCommand(const FrameWalker::Piece& piece);
+  void NoteRequest(const FrameWalker::Piece& piece);
   void Renumber(std::span<uint8_t> plain);
+  // As a server: whether the compressed packet that has just begun to come in is a command's first.
+  [[nodiscard]] bool BeginsCommand() const;
   // The number that a received frame would have in the plain protocol.
   [[nodiscard]] uint8_t NumberOf(const FrameWalker::Piece& piece);
 
@@ -142,6 +150,13 @@ class CompressionCodec {
   uint8_t last_received_number_ = 0;  // as it was passed on
   bool received_since_sent_ = false;
   bool sent_since_received_ = true;
+  // As a server, of the compressed packets received:
+  bool packet_begins_ = false;  // no frame has begun in it yet
+  bool first_packet_ = true;
+  uint8_t packet_before_ = 0;  // its number
+  // ... and of the packets sent:
+  bool first_byte_follows_ = false;
+  bool asked_for_file_ = false;  // the last one was a LOCAL INFILE request
   // As a client:
   bool expects_response_ = false;       // a command was sent
   bool received_since_command_ = true;  // ... and something came since

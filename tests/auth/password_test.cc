@@ -1,6 +1,7 @@
 // Scrambles and verifiers against values that other implementations made.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/crypto.h>
 
 #include <set>
 
@@ -281,6 +282,13 @@ TEST(Secret, WorksInLockedMemoryAndBeyondIt) {
   for (int i = 0; i < 100; ++i) {
     EXPECT_EQ(secrets[static_cast<size_t>(i)].view(), std::string(1'000, static_cast<char>(i)))
         << locked;
+  }
+  // OpenSSL's share: without room for a private key, TLS handshakes fail.
+  if (locked) {
+    void* key = OPENSSL_secure_malloc(64);
+    ASSERT_NE(key, nullptr);
+    EXPECT_EQ(CRYPTO_secure_allocated(key), 1);
+    OPENSSL_secure_free(key);
   }
 }
 

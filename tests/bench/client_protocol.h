@@ -174,6 +174,7 @@ class AnswerReader {
 
   [[nodiscard]] bool failed() const { return failed_; }
   [[nodiscard]] const std::string& error() const { return error_; }
+  [[nodiscard]] int error_code() const { return error_code_; }
   [[nodiscard]] uint32_t statement_id() const { return statement_id_; }
 
  private:
@@ -187,6 +188,7 @@ class AnswerReader {
   void Fail(std::string_view payload) {
     failed_ = true;
     error_ = payload.substr(std::min<size_t>(payload.size(), 3));
+    error_code_ = payload.size() < 3 ? 0 : static_cast<int>(ReadInt(payload, 1, 2));
     phase_ = Phase::kDone;
   }
 
@@ -236,6 +238,7 @@ class AnswerReader {
   size_t head_size_ = 0;
   std::array<char, kHead> head_;
   std::string error_;
+  int error_code_ = 0;
 };
 
 }  // namespace bulkhead::bench

@@ -71,7 +71,7 @@ def wait_for_port(process, port, log):
             probe.settimeout(1)
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
-        time.sleep(0.02)
+        time.sleep(0.02)  # nothing tells when somebody else's program listens: asked again and again
     with open(log, errors="replace") as file:
         raise Failed("did not start: " + file.read()[-2000:].strip())
 

@@ -11,6 +11,9 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using bulkhead::config::Environment;
   constexpr std::string_view kSecret = "S3CRET-of-a-file";
+  // The fuzzer learns from comparisons and would write the secret into the file itself.
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  if (text.find(kSecret) != std::string_view::npos) return 0;
   Environment environment = Environment::Empty();
   environment.variable = [&](const std::string&) { return std::string(kSecret); };
   environment.read_file = [&](const std::string& path,
@@ -21,8 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     return Environment::File{std::string(kSecret), path.size() % 2 == 0};
   };
-  const auto result = bulkhead::config::LoadString({reinterpret_cast<const char*>(data), size},
-                                                   "fuzz.yaml", environment);
+  const auto result = bulkhead::config::LoadString(text, "fuzz.yaml", environment);
   bool has_error = false;
   for (const auto& error : result.errors) {
     has_error = has_error || error.severity == bulkhead::config::Severity::kError;

@@ -74,7 +74,11 @@ CURSORS = SETUP + many(
     prepare('d', 'SELECT i FROM big WHERE i > ? ORDER BY i'), execute('d', p('long', 290), cursor=1), execute('c', cursor=1), fetch('d', 4), fetch('c', 2), fetch('d', 100), fetch('c', 2),
     close_statement('c'), close_statement('d'), prepare('e', 'SELECT i FROM big WHERE i < 0'), execute('e', cursor=1), fetch('e', 1), close_statement('e'),
     prepare('u', "UPDATE big SET s = '' WHERE i = 1"), execute('u', cursor=1), close_statement('u'), prepare('f', 'SELECT * FROM big, nowhere'),
-    q('BEGIN'), prepare('g', 'SELECT i FROM big ORDER BY i'), execute('g', cursor=1), fetch('g', 2), q('COMMIT'), fetch('g', 2), close_statement('g'), q('SELECT COUNT(*) FROM big')]
+    q('BEGIN'), prepare('g', 'SELECT i FROM big ORDER BY i'), execute('g', cursor=1), fetch('g', 2), q('COMMIT'), fetch('g', 2), close_statement('g'), q('SELECT COUNT(*) FROM big'),
+    # A procedure's own cursor shows in the status of its results, which are not to be fetched.
+    q('CREATE PROCEDURE own() BEGIN DECLARE v INT; DECLARE done INT DEFAULT 0; DECLARE o CURSOR FOR SELECT i FROM big WHERE i < 4; '
+      'DECLARE CONTINUE HANDLER FOR NOT FOUND SET done = 1; OPEN o; f: LOOP FETCH o INTO v; IF done THEN LEAVE f; END IF; SELECT v; END LOOP; CLOSE o; END'),
+    prepare('h', 'CALL own()'), execute('h'), execute('h', cursor=1), close_statement('h'), q('CALL own()'), q('DROP PROCEDURE own')]
 
 # Sizes around the 16 MiB - 1 limit of a packet, both ways. A COM_QUERY's payload is one byte longer than its text.
 BIG = many('CREATE TABLE big (b LONGBLOB)') + [

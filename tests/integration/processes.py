@@ -127,7 +127,19 @@ def wait_until(condition, timeout: float = 10, what: str = 'the condition', inte
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f'{what}: not within {timeout} s')
-        time.sleep(interval)
+        time.sleep(interval)  # between two looks
+
+
+def settled(measure, timeout: float = 10, interval: float = 0.05, rounds: int = 8):
+    """The measured value once it has been the same for so many rounds; asserts when it keeps moving."""
+    seen: list = []
+
+    def same():
+        seen.append(measure())
+        return len(seen) >= rounds and len(set(seen[-rounds:])) == 1
+
+    wait_until(same, timeout, 'a value that stays', interval)
+    return seen[-1]
 
 
 def can_connect(port: int, host: str = '127.0.0.1') -> bool:

@@ -77,7 +77,10 @@ class RawConnection:
     def _receive(self, size: int) -> bytes:
         """Exactly `size` bytes off the network."""
         while len(self._net) < size:
-            data = self.sock.recv(max(65536, min(size - len(self._net), 1 << 20)))
+            try:
+                data = self.sock.recv(max(65536, min(size - len(self._net), 1 << 20)))
+            except ConnectionResetError:  # which of the two it is depends on what was still unread
+                data = b''
             if not data:
                 raise Closed(f'closed after {len(self._net)} of {size} bytes')
             self.bytes_read += len(data)
@@ -312,8 +315,8 @@ class RawConnection:
             for _ in range(columns):
                 take()
         if not self.capabilities & DEPRECATE_EOF:
-            packet = take()
-            if self.status_of(packet) & STATUS_CURSOR_EXISTS:
+            # With more results to come it is the cursor of a procedure, and the rows follow.
+            if self.status_of(take()) & (STATUS_CURSOR_EXISTS | STATUS_MORE_RESULTS) == STATUS_CURSOR_EXISTS:
                 return False
         elif not has_metadata and False:
             take()

@@ -2,6 +2,7 @@
 import random
 import signal
 import time
+from pathlib import Path
 
 import pymysql
 import pytest
@@ -41,6 +42,20 @@ def far():
 @pytest.fixture
 def router(near, far, routers):
     return routers(configuration({'near': near, 'far': far}))
+
+
+@pytest.fixture
+def watching(near, far, routers):
+    """A router with an account that sees all tables: only then is it known which writes a lost transaction undoes."""
+    account = {'user': 'app', 'password': APP_PASSWORD}
+    router = routers(configuration({'near': near, 'far': far}, probe=account, control=account))
+    wait_until(lambda: router.log().count('all its tables are transactional') == 2, 20, 'the tables are known')
+    return router
+
+
+def is_stopped(pid: int) -> bool:
+    stats = [task.joinpath('stat').read_text() for task in Path(f'/proc/{pid}/task').iterdir()]
+    return all(stat.rpartition(')')[2].split()[0] == 'T' for stat in stats)
 
 
 def state_of(connection: pymysql.Connection, statement: str) -> tuple[int, str]:
@@ -98,8 +113,19 @@ def test_autocommit_write_in_flight(near, far, router):
     assert far.execute('SELECT x FROM tenant_far.t')[0][0] in (1, 2)
 
 
-def test_transaction_is_rolled_back(near, far, router):
+def test_transaction_of_unknown_tables_is_unknown(near, far, router):
+    """Nobody told the router that `t` is transactional: it must not claim that the row is not there."""
     connection = rc.connect(router, 'app', APP_PASSWORD, 'tenant_far')
+    connection.ok('BEGIN')
+    connection.ok('INSERT INTO t VALUES (100)')
+    far.stop(signal.SIGKILL)
+    error = connection.query('INSERT INTO t VALUES (101)').error
+    assert (error.errno, error.sqlstate) == (9410, 'HY000'), error
+    connection.close()
+
+
+def test_transaction_is_rolled_back(near, far, watching):
+    connection = rc.connect(watching, 'app', APP_PASSWORD, 'tenant_far')
     connection.ok('BEGIN')
     connection.ok('INSERT INTO t VALUES (100)')
     far.stop(signal.SIGKILL)
@@ -112,25 +138,29 @@ def test_transaction_is_rolled_back(near, far, router):
 
 
 @pytest.mark.parametrize('statement', ['COMMIT', 'INSERT INTO t VALUES (SLEEP(30) + 5)'])
-def test_transaction_with_a_statement_in_flight(near, far, router, statement):
-    connection = rc.connect(router, 'app', APP_PASSWORD, 'tenant_far')
+def test_transaction_with_a_statement_in_flight(near, far, watching, statement):
+    connection = rc.connect(watching, 'app', APP_PASSWORD, 'tenant_far')
     connection.ok('BEGIN')
     connection.ok('INSERT INTO t VALUES (100)')
     if statement == 'COMMIT':
         far.process.send(signal.SIGSTOP)  # what is sent now runs when it wakes, or never
+        wait_until(lambda: is_stopped(far.process.pid), 10, 'every thread has stopped')
         running = Beside(connection.query, statement)
         assert not running.done(0.5)
         far.stop(signal.SIGKILL)
         answer = running.result(15)
-        assert answer.error and answer.error.errno == 9410, answer.packets
+        # Where this machine was so busy that the freeze was noticed first, the COMMIT was held and never sent.
+        assert answer.error and answer.error.errno in (9410, 1213), answer.packets
+        held = answer.error.errno == 1213
     else:
         running = Beside(connection.query, statement)
         kill_when(far, 'SLEEP')
         error = running.result(15).error
         assert (error.errno, error.sqlstate) == (1213, '40001'), error
+        held = True
     far.start()
     count = far.execute('SELECT COUNT(*) FROM tenant_far.t')[0][0]
-    assert count in ((1, 2) if statement == 'COMMIT' else (1,))
+    assert count in ((1,) if held else (1, 2)), count
     connection.close()
 
 
@@ -198,14 +228,14 @@ def test_ledger(near, far, router):
                 else:
                     # 9410, or the connection is lost: the row may be there or not
                     connection = None
-                time.sleep(0.01)
+                time.sleep(0.01)  # the pace of the load: eight writers must not starve the server's restarts
         if connection:
             connection.close()
 
     writers = [Beside(writer, number) for number in range(1, 9)]
     kills = 0
     while time.monotonic() < stop_at - 1:
-        time.sleep(0.15)
+        time.sleep(0.15)  # the pace of the faults
         try:
             for row in far.threads()[:2]:
                 try:

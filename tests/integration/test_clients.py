@@ -119,7 +119,6 @@ def test_node(fleet, routed, kind, script):
 
 @pytest.mark.parametrize('kind', [pytest.param('mariadb'), pytest.param('mysql', marks=pytest.mark.full)])
 def test_java(fleet, routed, kind):
-    pytest.skip('Connector/J with useCompression finds packets out of order on its second command: open')
     need('javac')
     jar = Path('/usr/share/java/mariadb-java-client.jar')
     if not jar.exists():

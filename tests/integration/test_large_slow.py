@@ -7,7 +7,7 @@ import time
 import pytest
 
 import rawclient as rc
-from processes import wait_until
+from processes import settled, wait_until
 from router import configuration
 from servers import APP_PASSWORD
 from sessions import login, make_tenant, value
@@ -51,7 +51,7 @@ def test_two_gib_to_a_slow_reader(server, routers):
     while True:
         if total // (256 * MIB) > pauses:  # stop reading for a moment, eight times in all
             pauses += 1
-            time.sleep(0.25)
+            time.sleep(0.25)  # this is the slowness that is tested
             assert value(warm, 'SELECT 1') == 1
         n = slow.sock.recv_into(buffer)
         assert n, 'closed'
@@ -88,7 +88,7 @@ def test_a_client_that_stops_reading_slows_nobody(server, routers):
     for connection in stuck:
         send_query(connection, TWO_GIB)
     wait_until(lambda: sum(1 for row in server.threads() if 'REPEAT' in (row[3] or '')) == 5, 10, 'five stuck results')
-    time.sleep(0.3)
+    settled(router.process.rss_kib)
     during = median_of()
     grown = router.process.rss_kib() - rss
     print(
@@ -140,8 +140,7 @@ def test_five_thousand_idle_clients(server, routers, tls):
         connection.ok('SELECT x FROM t')
         idle.append(connection)
     took = time.monotonic() - started
-    time.sleep(1)
-    each = (router.process.rss_kib() - before) / count
+    each = (settled(router.process.rss_kib) - before) / count
     print(f'{count} idle clients{" with TLS" if tls else ""} ({took:.0f} s to connect them): {each:.2f} KiB each')
     for connection in idle[::100]:
         assert connection.value('SELECT x FROM t') == '1'

@@ -1,7 +1,10 @@
 """Idle pooled connections that the server has closed must not become a client's error."""
+import contextlib
 import random
+import threading
 import time
 
+import pymysql
 import pytest
 
 from processes import wait_until
@@ -10,6 +13,7 @@ from servers import MariaDb
 from sessions import Beside, login, make_tenant, run, value
 
 pytestmark = pytest.mark.slow
+NO_SUCH_THREAD = 1094
 
 
 @pytest.fixture(scope='module')
@@ -21,16 +25,50 @@ def server():
         yield server
 
 
-def load(router, stop_at: float, pause: float) -> list[Beside]:
+class Pause:
+    """Statements pass while nobody asks for calm; calm begins when the last of them has its answer."""
+
+    def __init__(self):
+        self._change, self._running, self._calm = threading.Condition(), 0, False
+
+    @contextlib.contextmanager
+    def statement(self):
+        with self._change:
+            self._change.wait_for(lambda: not self._calm)
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._running -= 1
+                self._change.notify_all()
+
+    @contextlib.contextmanager
+    def calm(self):
+        with self._change:
+            self._calm = True
+            self._change.wait_for(lambda: not self._running)
+        try:
+            yield
+        finally:
+            with self._change:
+                self._calm = False
+                self._change.notify_all()
+
+
+def load(router, stop_at: float, pause: float, moment: Pause | None = None) -> list[Beside]:
+    moment = moment or Pause()
+
     def work(number: int) -> int:
         connection, done, generator = login(router, database='tenant_acme'), 0, random.Random(number)
         while time.monotonic() < stop_at:
-            if generator.random() < 0.5:
-                assert value(connection, 'SELECT x FROM t') == 1
-            else:
-                run(connection, f'INSERT INTO log VALUES ({number}, {done})')
+            with moment.statement():
+                if generator.random() < 0.5:
+                    assert value(connection, 'SELECT x FROM t') == 1
+                else:
+                    run(connection, f'INSERT INTO log VALUES ({number}, {done})')
             done += 1
-            time.sleep(generator.random() * pause)
+            time.sleep(generator.random() * pause)  # the idleness that is tested
         connection.close()
         return done
 
@@ -46,7 +84,7 @@ def test_wait_timeout(server, routers):
         assert sum(counts) > 30
         burst = load(router, time.monotonic() + 1, pause=0)
         assert sum(b.result(20) for b in burst) > 100
-        time.sleep(3.5)  # everything pooled has expired by now, at the server or here
+        wait_until(lambda: not server.threads(), 20, 'everything pooled has expired, at the server or here')
         assert sum(b.result(20) for b in load(router, time.monotonic() + 1, pause=0)) > 100
     finally:
         server.execute('SET GLOBAL wait_timeout = 28800')
@@ -54,19 +92,21 @@ def test_wait_timeout(server, routers):
 
 def test_kill_of_idle_connections(server, routers):
     router = routers(configuration({'acme': server}))
-    stop_at = time.monotonic() + 6
-    running, killed = load(router, stop_at, pause=0.3), 0
+    stop_at, moment = time.monotonic() + 6, Pause()
+    running, killed = load(router, stop_at, pause=0.3, moment=moment), 0
     while time.monotonic() < stop_at - 0.5:
-        # Only those that have idled for a while: a statement sent while the KILL is on its way would truly be unknown.
-        for row in server.execute(
-            "SELECT id FROM information_schema.processlist WHERE user = 'app' AND command = 'Sleep' AND time_ms > 60"
-        ):
-            try:
-                server.execute(f'KILL {row[0]}')
-                killed += 1
-            except Exception:  # noqa: B902 (it has gone by itself)
-                pass
-        time.sleep(0.05)
+        # A statement sent while the KILL is on its way would truly be unknown: none is until they are gone. The
+        # next ones come in the moment in which the router may not have seen the end of its connections yet.
+        with moment.calm():
+            victims = [row[0] for row in server.threads() if row[1] == 'Sleep']
+            for thread in victims:
+                try:
+                    server.execute(f'KILL {thread}')
+                    killed += 1
+                except pymysql.err.OperationalError as error:
+                    assert error.args[0] == NO_SUCH_THREAD  # it has gone by itself
+            wait_until(lambda: not {row[0] for row in server.threads()} & set(victims), 5, 'they are gone')
+        time.sleep(0.05)  # the pace of the faults
     total = sum(b.result(30) for b in running)
     print(f'{killed} idle connections killed, {total} statements without an error')
     assert killed > 3 and total > 200

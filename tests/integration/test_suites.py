@@ -9,8 +9,8 @@ import suite_runs
 from router import configuration, set_every_user
 from servers import KINDS, available
 
-# Run by --full until each difference is mended or listed with its reason in suites/exceptions.txt.
-pytestmark = [pytest.mark.slow, pytest.mark.full]
+# Each difference is mended or listed with its reason in suites/exceptions.txt.
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')

@@ -152,7 +152,16 @@ def test_same_answers(fleet, routed, kind, transport, eof, extra, pooling, scena
     if key not in _direct:
         _direct[key] = play(server, server, SCENARIOS[scenario], login)
     direct = _direct[key]
-    found = differences(direct, play(server, routed(kind, pooling), SCENARIOS[scenario], login))
+    answers = play(server, routed(kind, pooling), SCENARIOS[scenario], login)
+    found = differences(direct, answers)
+    for _ in range(3):
+        if not found:
+            break
+        # A server's own plans change with its statistics, and flags with them: what it says directly too is no
+        # difference.
+        again = play(server, server, SCENARIOS[scenario], login)
+        still = {text.split('\n')[0] for text in differences(again, answers)}
+        found = [text for text in found if text.split('\n')[0] in still]
     shown = int(os.environ.get('BULKHEAD_SHOWN', '8'))
     assert not found, f'{len(found)} of {len(direct)} answers differ:\n' + '\n'.join(found[:shown])
 

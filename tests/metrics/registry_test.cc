@@ -129,7 +129,14 @@ TEST(RegistryTest, ProcessMetricsAreThere) {
 }
 
 TEST(RegistryTest, FamiliesAreThoseOfTheList) {
-  Registry registry(TwoShards());
+  Registry::Options options = TwoShards();
+  options.health = [] {
+    auto view = std::make_shared<HealthView>();
+    view->backends.push_back({.name = "db1", .state = 1});
+    view->shards.push_back({.name = "s1", .serving = true});
+    return view;
+  };
+  Registry registry(std::move(options));
   WorkerMetrics* const worker = registry.AddWorker("worker-0");
   worker->shard(0).Record(StatementKind::kRead, StatementOutcome::kOk, milliseconds(1));
   const auto families = registry.Collect();

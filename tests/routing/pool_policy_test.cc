@@ -47,6 +47,24 @@ class PoolPolicyTest : public ::testing::Test {
   PoolPolicy pool_;
 };
 
+TEST_F(PoolPolicyTest, RetiresBeforeTheServersTimeoutWhateverItIsNow) {
+  const PoolConnection a = OpenFor(11);
+  pool_.SetServerTimeout(a, 20s);  // a session has set its own
+  Back(a);
+  now_ += 14s;
+  EXPECT_THAT(pool_.Expire(now_), IsEmpty());
+  now_ += 1s;
+  EXPECT_THAT(pool_.Expire(now_), ElementsAre(a));
+  bool wake = false;
+  (void)pool_.Closed(a, now_, &wake);
+  const PoolConnection b = OpenFor(12);
+  pool_.SetServerTimeout(b, 2s);  // shorter than the margin: half of it
+  pool_.SetServerTimeout(b, 0s);  // and not known any more
+  Back(b);
+  now_ += 30s;
+  EXPECT_THAT(pool_.Expire(now_), IsEmpty());
+}
+
 TEST_F(PoolPolicyTest, ASessionGetsItsOwnConnectionFirst) {
   const PoolConnection a = OpenFor(11);
   const PoolConnection b = OpenFor(12);

@@ -150,6 +150,21 @@ TEST(ResponseTracker, CachedMetadataIsLeftOut) {
   ExpectError(ResponseGrammar::kExecute, caps, Sequence({{2}}), 0);
 }
 
+TEST(ResponseTracker, AProceduresOwnCursorIsNotTheClients) {
+  // As MariaDB 10.11 sends it: rows, although the flag is there.
+  const uint16_t status = wire::kStatusAutocommit | wire::kStatusMoreResultsExist |
+                          wire::kStatusNoIndexUsed | wire::kStatusCursorExists;
+  const Bytes row = {0x00, 0x00, 0x01};
+  const std::vector<Bytes> set = {{1}, Definition(), Eof(status), row, Eof(status)};
+  std::vector<Bytes> all = set;
+  all.insert(all.end(), set.begin(), set.end());
+  all.push_back(Ok(kEofCaps, {.status = 0x22}));
+  ExpectComplete(ResponseGrammar::kExecute, kEofCaps, Sequence(all));
+  const ResponseTracker t = Tracked(ResponseGrammar::kExecute, kEofCaps, Sequence(all));
+  EXPECT_FALSE(t.cursor_opened());
+  EXPECT_EQ(t.results(), 3u);
+}
+
 TEST(ResponseTracker, SequenceIdsMustCountUp) {
   const Bytes ok = Ok(kEofCaps, {.status = wire::kStatusMoreResultsExist});
   ExpectError(ResponseGrammar::kQuery, kEofCaps, Join({Packet(1, ok), Packet(3, ok)}),

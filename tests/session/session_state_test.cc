@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "proxy/session/variable_rules.h"
+#include "proxy/sql/charset.h"
 
 namespace bulkhead::session {
 namespace {
@@ -151,13 +152,16 @@ TEST_F(SetTest, WhatCannotBeRestoredPinsWithItsReason) {
   ExpectPin("SET CHARACTER SET utf8mb4", Pin::kSessionVariable);
   for (const std::string_view name :
        {"pseudo_thread_id", "pseudo_slave_mode", "gtid_next", "gtid_domain_id", "sql_log_bin",
-        "server_id", "binlog_format", "rand_seed1", "wsrep_on", "debug_dbug", "skip_replication",
-        "character_set_database", "optimizer_switch", "optimizer_trace_features", "max_join_size",
-        "log_slow_filter"}) {
+        "server_id", "binlog_format", "rand_seed1", "wsrep_on", "skip_replication",
+        "character_set_database", "optimizer_switch", "max_join_size", "log_slow_filter"}) {
     ExpectPin("SET SESSION " + std::string(name) + "=1", Pin::kSessionVariable);
   }
   ExpectPin("SET sql_auto_is_null=1", Pin::kSessionVariable);
-  ExpectPin("SET profiling=ON", Pin::kSessionVariable);
+  // A reset would leave what these have recorded to the next session.
+  ExpectPin("SET SESSION debug_dbug=1", Pin::kRecords);
+  ExpectPin("SET SESSION optimizer_trace='enabled=on'", Pin::kRecords);
+  ExpectPin("SET profiling=ON", Pin::kRecords);
+  ExpectPin("SET @x=RAND(), profiling=1", Pin::kRecords);
 }
 
 TEST_F(SetTest, APinKeepsWhatIsRestorableBesides) {
@@ -425,6 +429,31 @@ TEST_F(SetTest, TheSessionsWaitTimeoutIsTold) {
   EXPECT_EQ(WaitTimeoutOf(*start_), std::nullopt);
   Set("SET SESSION wait_timeout = 2147483");
   EXPECT_EQ(WaitTimeoutOf(*state_), 2147483u);
+  const StateVectorPtr interactive = states_.AtLogin(45, "app", false, wire::kClientInteractive);
+  EXPECT_EQ(WaitTimeoutOf(*interactive, 60), 60u);
+  EXPECT_EQ(WaitTimeoutOf(*interactive), std::nullopt);  // not known
+}
+
+TEST_F(SetTest, TheCharacterSetOfTextsIsFollowedHoweverItIsSet) {
+  const auto lexing = [&] {
+    return static_cast<sql::CharsetLexing>(LexerModeOf(*state_, family_, 101100).charset_id_hint);
+  };
+  Apply("SET CHARACTER SET gbk");
+  for (const auto& [text, wanted] : std::vector<std::pair<std::string, sql::CharsetLexing>>{
+           {"SET CHARACTER SET gbk", sql::CharsetLexing::kGbk},
+           {"SET CHARSET 'sjis'", sql::CharsetLexing::kSjis},
+           {"SET character_set_client = big5", sql::CharsetLexing::kBig5},
+           {"SET character_set_client = 28", sql::CharsetLexing::kGbk},
+           {"SET character_set_client = 65000", sql::CharsetLexing::kNotTrusted},
+           {"SET NAMES cp932", sql::CharsetLexing::kSjis},
+           {"SET character_set_client = @saved", sql::CharsetLexing::kNotTrusted},
+           {"SET NAMES utf8mb4", sql::CharsetLexing::kPlain}}) {
+    state_ = Apply(text).state;
+    EXPECT_EQ(lexing(), wanted) << text;
+  }
+  // What is not known is never sent to a server.
+  state_ = Apply("SET CHARACTER SET gbk").state;
+  EXPECT_EQ(Apply("SET CHARACTER SET gbk").kind, SetEffect::Kind::kPin);
 }
 
 TEST(VariableRules, EachThatPinsSaysWhy) {

@@ -67,7 +67,10 @@ INSTANTIATE_TEST_SUITE_P(
              "set: table | user x=expr<(SELECT a FROM t)> | user y=number<1>"},
         Case{"SET @x=LAST_INSERT_ID()", "set: last_id | user x=expr<LAST_INSERT_ID()>"},
         Case{"SET @x='a;b'", "set | user x=string<'a;b'>"},
-        Case{"SET @x=1; SET @y=2", "set: multi | user x=number<1>"}));
+        Case{"SET @x=1; SET @y=2", "set: multi | user x=number<1> | user y=number<2>"},
+        // What is not understood takes nothing of the other statements' away.
+        Case{"BEGIN; SET @x=1; SET @y=; SET @z=2",
+             "begin: careful | user x=number<1> | user z=number<2>"}));
 
 INSTANTIATE_TEST_SUITE_P(
     SystemVariables, SetTest,

@@ -353,7 +353,8 @@ TEST(KindTest, SeveralStatements) {
   EXPECT_EQ(Summary(info), "use: multi table");
   EXPECT_EQ(info.schema_name, "a");
   EXPECT_EQ(info.schemas, (std::vector<std::string>{"a", "b"}));
-  EXPECT_TRUE(info.assignments.empty());
+  ASSERT_EQ(info.assignments.size(), 1u);
+  EXPECT_EQ(info.assignments[0].name, "x");
   EXPECT_FALSE(info.kill_id_is_literal);
   EXPECT_EQ(info.later_kinds, 1u << static_cast<int>(StatementKind::kSet) |
                                   1u << static_cast<int>(StatementKind::kKill) |

@@ -50,7 +50,7 @@ ARROWS = {
 EXTRA_ARROWS = {
     ('proxy/io', 'proxy/sql'): "the table gives io session, and session's interface names sql's types",
 }
-THIRD_PARTY = {'absl', 'yaml-cpp', 'spdlog', 'prometheus', 'openssl', 'CLI', 'gtest', 'gmock'}
+THIRD_PARTY = {'absl', 'yaml-cpp', 'spdlog', 'prometheus', 'openssl', 'CLI', 'gtest', 'gmock', 'sqlite3'}
 PURE = ['routing', 'proxy/wire', 'proxy/auth', 'proxy/sql', 'proxy/session', 'metrics']
 CLOCKS = re.compile(
     r'\b(?:(?:steady|system|high_resolution|utc)_clock::now|clock_gettime|gettimeofday|absl::Now|uv_now|uv_hrtime|'

@@ -377,5 +377,44 @@ TEST_F(CodecTest, ClientsNumbersAreMadeThoseOfAnUncompressedOne) {
   EXPECT_EQ(CompressedSequences(packets), std::vector<int>{3});
 }
 
+// Connector/J 2.7 numbers a long frame that does not shrink 1, in a compressed packet numbered 0.
+TEST_F(CodecTest, CommandsAreKnownByTheirCompressedPackets) {
+  const ByteBuffer command = Frame(1, "\x03SELECT 'what does not shrink'");
+  const auto receive = [&](uint8_t number, std::span<const uint8_t> plain) {
+    ByteBuffer packets;
+    Compressor compressor(CompressionAlgorithm::kZlib, 6);
+    EXPECT_EQ(compressor.Compress(plain, &number, &packets), CompressionStatus::kOk);
+    received_.clear();
+    for (size_t i = 0; i < packets.size(); ++i) {  // however it is cut
+      std::span<const uint8_t> input = std::span<const uint8_t>(packets).subspan(i, 1);
+      EXPECT_EQ(server_.Decode(&input, kNoLimit, &received_), CompressionStatus::kOk);
+    }
+    return FrameSequences(received_);
+  };
+  EXPECT_EQ(receive(0, command), std::vector<int>{0});  // the first one of all
+  for (int size = 1; size < 600; ++size) {              // responses of any length
+    ByteBuffer packets;
+    for (int i = 1; i <= size; ++i) {
+      ASSERT_EQ(server_.Encode(Frame(static_cast<uint8_t>(i), "row"), &packets),
+                CompressionStatus::kOk);
+    }
+    ASSERT_EQ(receive(0, command), std::vector<int>{0}) << size;
+  }
+  EXPECT_EQ(receive(0, command), std::vector<int>{0});  // one behind the other
+  // What a file's data is numbered after such a response is its place in the exchange.
+  ByteBuffer packets;
+  for (int i = 1; i < 256; ++i) {
+    ASSERT_EQ(server_.Encode(Frame(static_cast<uint8_t>(i), i == 255 ? "\xfb" : "row"), &packets),
+              CompressionStatus::kOk);
+  }
+  EXPECT_EQ(receive(0, Frame(0, "data")), std::vector<int>{0});
+  EXPECT_EQ(receive(1, Frame(1, "data")), std::vector<int>{1});
+  for (int i = 2; i < 600; ++i) {
+    EXPECT_EQ(receive(static_cast<uint8_t>(i), Frame(static_cast<uint8_t>(i), "data")),
+              std::vector<int>{i & 255});
+  }
+  EXPECT_EQ(receive(0, command), std::vector<int>{0});
+}
+
 }  // namespace
 }  // namespace bulkhead::wire

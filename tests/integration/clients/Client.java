@@ -4,7 +4,7 @@ import java.sql.*;
 public class Client {
   public static void main(String[] a) throws Exception {
     for (String options : new String[] {"", "&useServerPrepStmts=true", "&useServerPrepStmts=true&useBulkStmts=true&useCompression=true"}) {
-      try (Connection c = DriverManager.getConnection("jdbc:mariadb://" + a[0] + ":" + a[1] + "/" + a[4] + "?allowMultiQueries=true" + options, a[2], a[3])) {
+      try (Connection c = DriverManager.getConnection("jdbc:mariadb://" + a[0] + ":" + a[1] + "/" + a[4] + "?allowMultiQueries=true&allowPublicKeyRetrieval=true" + options, a[2], a[3])) {
         Statement s = c.createStatement();
         s.execute("DROP TABLE IF EXISTS java");
         s.execute("CREATE TABLE java (id INT AUTO_INCREMENT PRIMARY KEY, s VARCHAR(30), d DECIMAL(10,3), t TIMESTAMP(3) NULL, b BLOB)");

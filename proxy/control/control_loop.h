@@ -1,0 +1,196 @@
+// The control thread: watches every backend, keeps the gates, and is the sole owner of decisions
+// that all workers share.
+//
+// Purpose: samples what the workers' connections show, runs the probes, gives the evidence to each
+// backend's health machine, and what follows from it to the gates. Stays responsive when everything
+// else is not: nothing here waits for a worker, a backend or a disk.
+// Thread: Start, Stop and Join from the server's; GateKeeper's methods from any; all else its own.
+// Units: the loop's monotonic clock. Without a probe account what the applications' own connections
+// show is all that is known: silence is seconded by logins that hang or are refused, and hangs are
+// noticed later, or not at all where nobody logs on (said in the log).
+#ifndef BULKHEAD_PROXY_CONTROL_CONTROL_LOOP_H_
+#define BULKHEAD_PROXY_CONTROL_CONTROL_LOOP_H_
+
+#include <array>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "metrics/health_view.h"
+#include "proxy/config/options.h"
+#include "proxy/control/backend_watch.h"
+#include "proxy/control/event_log.h"
+#include "proxy/control/gate_desk.h"
+#include "proxy/control/operator_world.h"
+#include "proxy/control/operators.h"
+#include "proxy/control/store_thread.h"
+#include "proxy/control/table_reader.h"
+#include "proxy/io/event_loop.h"
+#include "proxy/io/gate_keeper.h"
+#include "proxy/io/worker.h"
+#include "routing/canary_history.h"
+#include "routing/gate_board.h"
+#include "routing/tenant_limits.h"
+
+namespace bulkhead::control {
+
+class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, public OperatorWorld {
+ public:
+  static constexpr size_t kMaxUnknown = 10'000;
+
+  struct Setup {
+    std::shared_ptr<const config::Options> options;
+    io::TlsContext::Ptr backend_tls;
+    const std::vector<io::Worker*>* workers = nullptr;  // complete before Start
+    routing::GateBoard* gates = nullptr;
+    std::string router_id;
+    routing::TenantLimits* limits = nullptr;
+    std::function<void()> shut_down;  // an operator's SHUTDOWN; any thread
+    // The process's account of a backend's connections.
+    std::function<routing::ConnectionBudget*(const routing::Backend&)> budget_of;
+    // May be null: nothing is stored. `stored`: what it held when the process began.
+    std::unique_ptr<TopologyStore> store;
+    StoredState stored;
+  };
+
+  explicit ControlLoop(Setup setup);
+  ~ControlLoop() override;
+
+  void Start();
+  void Stop();
+  void Join();
+
+  // The statements whose outcome is not known, the newest last, and how many older ones were
+  // dropped. Any thread.
+  struct UnknownList {
+    std::vector<io::UnknownStatement> statements;
+    uint64_t dropped = 0;
+  };
+  [[nodiscard]] UnknownList Unknown() const;
+
+  // The last picture of backends and gates. Any thread.
+  [[nodiscard]] std::shared_ptr<const metrics::HealthView> View() const;
+
+  // The topology of now. Any thread.
+  [[nodiscard]] std::shared_ptr<const routing::Topology> Snapshot() const;
+  [[nodiscard]] OperatorDesk* operators() { return operators_.get(); }
+  [[nodiscard]] const EventLog& event_log() const { return events_; }
+  [[nodiscard]] const OperationLog& operation_log() const { return operations_; }
+
+  // io::GateKeeper
+  void Enqueue(io::HeldStatement statement) override;
+  void Cancel(routing::ShardId shard, uint64_t ticket) override;
+  void Finished(routing::ShardId shard, uint64_t ticket, uint64_t took_ns, bool ok) override;
+  void NoteUnknown(io::UnknownStatement statement) override;
+  void NoteDdl(routing::BackendId backend) override;
+  void NoteLeft(routing::BackendId backend, io::AbandonedConnection connection) override;
+  void NoteAbandoned(routing::BackendId backend,
+                     std::vector<io::AbandonedConnection> connections) override;
+
+ private:
+  struct Watched {
+    std::unique_ptr<BackendWatch> watch;
+    struct Counted {  // of the activity cells, as last seen
+      uint32_t refused = 0, reset = 0, logins = 0, login_timeouts = 0, full = 0, read_only = 0;
+    } counted;
+    struct Left {
+      routing::MonoTime at{};
+      io::AbandonedConnection connection;
+    };
+    std::deque<Left> left;          // lately, while it seemed well
+    uint32_t give_ups_awaited = 0;  // workers that have not answered yet
+    std::vector<io::AbandonedConnection> given_up;
+    routing::GateEffect effect{};
+    bool effect_known = false;
+    uint32_t ready_connections = 0;  // as last told to the gates
+    std::unique_ptr<TableReader> tables;
+    routing::MonoTime tables_due{};  // when to ask again
+    uint64_t ddl_notes = 0;          // how often a statement was seen that may make tables
+    bool tables_told = false;        // that the account may not see all tables
+    std::array<uint64_t, metrics::kBackendStateNames.size()> entered{};
+    uint64_t connections_given_up = 0;
+    routing::CanaryHistory canaries;        // committed here
+    routing::MonoTime unanswered_canary{};  // when it was sent; kNoTime: all are answered
+    uint64_t canary_seen = 0;               // the newest that a read has shown here
+  };
+
+  void OnStateChanged(BackendWatch* watch, const routing::HealthAction& change) override;
+  void OnNotice(BackendWatch* watch, const std::string& words) override;
+  void OnCanaryBegun(BackendWatch* watch, routing::MonoTime begun) override;
+  void OnCanary(BackendWatch* watch, uint64_t number, routing::MonoTime begun) override;
+  void OnCanarySeen(BackendWatch* watch, uint64_t number) override;
+  void GiveUpInFlight(BackendWatch* watch, const routing::HealthAction& action) override;
+  // control_topology.cc
+  void Watch(const routing::Backend& backend);
+  void SyncWatches();
+  [[nodiscard]] BackendWatch::Role RoleOf(routing::BackendId backend) const;
+
+  // OperatorWorld
+  void Post(std::function<void()> message) override { loop_.Post(std::move(message)); }
+  [[nodiscard]] routing::MonoTime Now() override;
+  [[nodiscard]] const config::Options& options() const override { return *setup_.options; }
+  [[nodiscard]] const TopologyPtr& topology() const override { return topology_; }
+  void Publish(TopologyPtr topology, std::function<void()> done) override;
+  void CountBusy(io::BusyFilter filter, std::function<void(const io::BusyCount&)> done) override;
+  [[nodiscard]] routing::BackendHealth* HealthOf(routing::BackendId backend) override;
+  void CarryOut(routing::BackendId backend) override;
+  [[nodiscard]] GateDesk* gates() override { return desk_.get(); }
+  [[nodiscard]] const std::vector<io::Worker*>& workers() const override { return *setup_.workers; }
+  [[nodiscard]] routing::TenantLimits* limits() override { return setup_.limits; }
+  [[nodiscard]] EventLog* events() override { return &events_; }
+  [[nodiscard]] OperationLog* operations() override { return &operations_; }
+  void ShutDown() override { setup_.shut_down(); }
+  void Persist(std::vector<StoreEdit> edits,
+               std::function<void(const absl::Status&)> done) override;
+
+  // control_store.cc
+  void StartStore();
+  void StoreHistory(routing::MonoTime now);
+
+  void ChooseReplicas(routing::MonoTime now);
+  [[nodiscard]] routing::BackendId ReplicaFor(const routing::Shard& shard) const;
+  void OnTick();
+  void NoteLateLoops(routing::MonoTime now);
+  void Sample(Watched* watched, routing::MonoTime now);
+  void NoteCounted(Watched* watched, const Watched::Counted& counted, routing::MonoTime now);
+  void PublishHealth(Watched* watched, routing::MonoTime now);
+  void AbandonLeft(Watched* watched);
+  void AskForTables(Watched* watched, routing::MonoTime now);
+  void PublishTables();
+  void JudgeFleet(routing::MonoTime now);
+  void PublishView(routing::MonoTime now);
+  [[nodiscard]] std::string TimeOfDay(routing::MonoTime then);
+  [[nodiscard]] std::string Words(const BackendWatch& watch);
+
+  Setup setup_;  // constant but for the store, which is given on
+  io::EventLoop loop_;
+  std::thread thread_;
+  std::unique_ptr<io::Timer> tick_;
+  std::unique_ptr<GateDesk> desk_;
+  TopologyPtr topology_;  // read elsewhere by Snapshot: changed under view_mutex_
+  EventLog events_;
+  OperationLog operations_;
+  std::unique_ptr<Operators> operators_;
+  std::unique_ptr<StoreThread> store_;  // may be null
+  uint64_t stored_event_ = 0;           // the last one that was given to the store
+  routing::MonoTime history_at_{};
+  absl::flat_hash_map<routing::BackendId, Watched> watched_;
+  routing::TransactionalTables tables_;
+  routing::MonoTime last_tick_{};
+  routing::MonoTime last_sweep_{};
+  mutable std::mutex unknown_mutex_;  // never taken on the data path but for a lost statement
+  std::deque<io::UnknownStatement> unknown_;
+  uint64_t unknown_dropped_ = 0;
+  uint64_t unknown_total_ = 0;
+  mutable std::mutex view_mutex_;
+  std::shared_ptr<const metrics::HealthView> view_;
+  routing::MonoTime view_at_{};
+};
+
+}  // namespace bulkhead::control
+
+#endif  // BULKHEAD_PROXY_CONTROL_CONTROL_LOOP_H_

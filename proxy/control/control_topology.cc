@@ -1,0 +1,122 @@
+// The topology as the control thread follows it: watches, gates and workers.
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "proxy/control/control_loop.h"
+
+namespace bulkhead::control {
+
+namespace {
+
+io::QueryConnection::Account AccountOf(const config::ServiceAccount& account) {
+  return {account.user, account.password.reveal()};
+}
+
+}  // namespace
+
+std::shared_ptr<const routing::Topology> ControlLoop::Snapshot() const {
+  const std::lock_guard lock(view_mutex_);
+  return topology_;
+}
+
+BackendWatch::Role ControlLoop::RoleOf(routing::BackendId backend) const {
+  BackendWatch::Role role{.role = routing::BackendRole::kReplica};
+  for (const routing::Shard* shard : topology_->shards()) {
+    if (shard->primary != backend) continue;
+    role.role = routing::BackendRole::kPrimary;
+    if (!shard->replicas.empty()) role.heartbeat = setup_.options->hold.replica_lag / 2;
+  }
+  return role;
+}
+
+void ControlLoop::Watch(const routing::Backend& backend) {
+  const config::Options& options = *setup_.options;
+  BackendWatch::Options watch;
+  watch.rules = options.health;
+  const BackendWatch::Role role = RoleOf(backend.id);
+  watch.role = role.role;
+  if (role.heartbeat.has_value()) watch.rules.heartbeat = *role.heartbeat;
+  watch.probe.address = backend.address;
+  watch.probe.tls = setup_.backend_tls;
+  watch.probe.tls_mode = backend.tls.value_or(options.backend_tls.mode);
+  watch.rules.can_login = options.probe.has_value();
+  if (options.probe.has_value()) watch.probe.account = AccountOf(*options.probe);
+  watch.killer = watch.probe;
+  if (options.control.has_value()) watch.killer.account = AccountOf(*options.control);
+  watch.router_id = setup_.router_id;
+  watch.seed = uv_hrtime() ^ (uint64_t{backend.id.index} << 48);
+  watch.wall_seconds = [] { return static_cast<int64_t>(std::time(nullptr)); };
+  Watched& watched = watched_[backend.id];
+  watched.watch = std::make_unique<BackendWatch>(&loop_, backend, watch, this);
+  io::QueryConnection::Options reader = watch.killer;
+  reader.open_timeout_ms = 5000;
+  watched.tables = std::make_unique<TableReader>(&loop_, std::move(reader));
+}
+
+// One watch for each backend of the topology, in its present role.
+void ControlLoop::SyncWatches() {
+  absl::erase_if(watched_,
+                 [this](const auto& entry) { return topology_->backend(entry.first) == nullptr; });
+  for (const routing::Backend* backend : topology_->backends()) {
+    auto it = watched_.find(backend->id);
+    if (it == watched_.end()) {
+      Watch(*backend);
+    } else {
+      it->second.watch->SetRole(RoleOf(backend->id), setup_.options->health.heartbeat);
+      it->second.effect_known = false;  // its gates are told once more
+    }
+  }
+}
+
+void ControlLoop::Publish(TopologyPtr topology, std::function<void()> done) {
+  {
+    const std::lock_guard lock(view_mutex_);
+    topology_ = topology;
+  }
+  SyncWatches();
+  desk_->SetTopology(*topology_, Now());
+  for (auto& [id, watched] : watched_) {
+    watched.watch->CarryOut();
+    PublishHealth(&watched, Now());
+  }
+  auto awaited = std::make_shared<size_t>(setup_.workers->size());
+  for (io::Worker* worker : *setup_.workers) {
+    worker->PublishTopology(topology, [this, awaited, done] {
+      loop_.Post([awaited, done] {
+        if (--*awaited == 0) done();
+      });
+    });
+  }
+}
+
+void ControlLoop::CountBusy(io::BusyFilter filter, std::function<void(const io::BusyCount&)> done) {
+  struct Sum {
+    size_t awaited;
+    io::BusyCount count;
+  };
+  auto sum = std::make_shared<Sum>(Sum{setup_.workers->size(), {}});
+  for (io::Worker* worker : *setup_.workers) {
+    worker->PostCountBusy(filter, [this, sum, done](const io::BusyCount& count) {
+      loop_.Post([sum, done, count] {
+        sum->count.Add(count);
+        if (--sum->awaited == 0) done(sum->count);
+      });
+    });
+  }
+}
+
+routing::BackendHealth* ControlLoop::HealthOf(routing::BackendId backend) {
+  auto it = watched_.find(backend);
+  return it == watched_.end() ? nullptr : &it->second.watch->health();
+}
+
+void ControlLoop::CarryOut(routing::BackendId backend) {
+  auto it = watched_.find(backend);
+  if (it == watched_.end()) return;
+  it->second.watch->CarryOut();
+  PublishHealth(&it->second, Now());
+}
+
+}  // namespace bulkhead::control

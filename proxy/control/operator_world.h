@@ -1,0 +1,57 @@
+// What operators' commands act on: the control thread's own things, as one interface.
+//
+// Purpose: the seam between ControlLoop, which owns them, and Operators with its operations, which
+// change them. Thread: the control loop's.
+#ifndef BULKHEAD_PROXY_CONTROL_OPERATOR_WORLD_H_
+#define BULKHEAD_PROXY_CONTROL_OPERATOR_WORLD_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/config/options.h"
+#include "proxy/control/event_log.h"
+#include "proxy/control/gate_desk.h"
+#include "proxy/control/topology_store.h"
+#include "proxy/io/busy_count.h"
+#include "proxy/io/worker.h"
+#include "routing/backend_health.h"
+#include "routing/tenant_limits.h"
+#include "routing/topology.h"
+
+namespace bulkhead::control {
+
+class OperatorWorld {
+ public:
+  using TopologyPtr = std::shared_ptr<const routing::Topology>;
+  virtual ~OperatorWorld() = default;
+
+  // Runs it on this thread, later. Any thread.
+  virtual void Post(std::function<void()> message) = 0;
+  [[nodiscard]] virtual routing::MonoTime Now() = 0;
+  [[nodiscard]] virtual const config::Options& options() const = 0;
+  [[nodiscard]] virtual const TopologyPtr& topology() const = 0;
+  // Watches, gates and workers follow it; `done` once every worker has.
+  virtual void Publish(TopologyPtr topology, std::function<void()> done) = 0;
+  // Counts on all workers, which have then seen what the gates said before the call.
+  virtual void CountBusy(io::BusyFilter filter, std::function<void(const io::BusyCount&)> done) = 0;
+  // nullptr: no such backend.
+  [[nodiscard]] virtual routing::BackendHealth* HealthOf(routing::BackendId backend) = 0;
+  // After HealthOf was given evidence or a mark: does what follows from it.
+  virtual void CarryOut(routing::BackendId backend) = 0;
+  // Stores it, in order; `done` with what went wrong, or once it is on disk.
+  virtual void Persist(std::vector<StoreEdit> edits,
+                       std::function<void(const absl::Status&)> done) = 0;
+  [[nodiscard]] virtual GateDesk* gates() = 0;
+  [[nodiscard]] virtual const std::vector<io::Worker*>& workers() const = 0;
+  [[nodiscard]] virtual routing::TenantLimits* limits() = 0;
+  [[nodiscard]] virtual EventLog* events() = 0;
+  [[nodiscard]] virtual OperationLog* operations() = 0;
+  // SIGTERM's way.
+  virtual void ShutDown() = 0;
+};
+
+}  // namespace bulkhead::control
+
+#endif  // BULKHEAD_PROXY_CONTROL_OPERATOR_WORLD_H_

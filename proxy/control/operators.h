@@ -1,0 +1,159 @@
+// Operators: carries out what operators ask for, on the control thread.
+//
+// Purpose: checks a command against the topology of that moment, stores what is to last, publishes
+// it and answers. What waits (DRAIN, ASSIGN, ...) is an operation: listed, cancellable, and put
+// back when it can't be finished.
+// Threads: Submit and CancelSubmitted any; all else the control loop's.
+// Limits: kMostWaiting commands under way, more are refused.
+// Errors: in the reply: 9420 what can't be done now, 9421 no such object, 9422 bad value,
+// 9423 it was done but could not be stored.
+#ifndef BULKHEAD_PROXY_CONTROL_OPERATORS_H_
+#define BULKHEAD_PROXY_CONTROL_OPERATORS_H_
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "proxy/control/operator_commands.h"
+#include "proxy/control/operator_world.h"
+
+namespace bulkhead::control {
+
+inline constexpr uint16_t kErrNotNow = 9420;
+inline constexpr uint16_t kErrNoSuchObject = 9421;
+inline constexpr uint16_t kErrBadValue = 9422;
+inline constexpr uint16_t kErrNotStored = 9423;
+
+// One submitted command; its reply is given exactly once.
+struct AskedCommand {
+  uint64_t ticket = 0;
+  OperatorOrigin origin;
+  OperatorDesk::Callbacks callbacks;
+  bool cancelled = false;
+
+  void Done(std::string message);
+  void Fail(uint16_t code, std::string message);
+  void Report(OperatorReply reply);
+  void Progress(const std::string& words) const;
+};
+using AskedPtr = std::shared_ptr<AskedCommand>;
+
+// Something that waits. Owned by Operators until it has ended.
+class OperatorTask {
+ public:
+  virtual ~OperatorTask() = default;
+  virtual void Tick(routing::MonoTime now) = 0;
+  // Puts everything back and answers; at once or with a later Tick.
+  virtual void Cancel() = 0;
+  [[nodiscard]] virtual bool ended() const = 0;
+  [[nodiscard]] virtual uint64_t operation() const = 0;  // number in SHOW OPERATIONS
+};
+
+class Operators final : public OperatorDesk {
+ public:
+  static constexpr size_t kMostWaiting = 256;
+  // What an operator has said of a backend.
+  enum class BackendOrder : uint8_t { kNone, kDraining, kDrained, kDisabled };
+
+  explicit Operators(OperatorWorld* world);
+  ~Operators() override;
+
+  // OperatorDesk
+  uint64_t Submit(OperatorCommand command, OperatorOrigin origin, Callbacks callbacks) override;
+  void CancelSubmitted(uint64_t ticket) override;
+
+  void Tick(routing::MonoTime now);
+  void Stop();
+
+  // --- for tasks ---
+  [[nodiscard]] OperatorWorld* world() { return world_; }
+  void SetBackendOrder(const std::string& backend, BackendOrder order);
+  [[nodiscard]] BackendOrder backend_order(const std::string& backend) const;
+  using Edit = std::function<absl::Status(routing::TopologyBuilder*)>;
+  // Changes the topology: one change at a time; shards whose data gets another home are held
+  // meanwhile. `done` with the error that refused it, or once every worker goes by it.
+  // `tenants`: whose directory entries it may touch.
+  void Change(Edit edit, std::vector<std::string> tenants,
+              std::function<void(const absl::Status&)> done);
+  // What an earlier process has stored; before anything is asked.
+  void Restore(const StoredState& state);
+
+ private:
+  struct Change_ {
+    Edit edit;
+    std::vector<std::string> tenants;
+    std::function<void(const absl::Status&)> done;
+  };
+
+  void Execute(OperatorCommand command, const AskedPtr& asked);
+  // One for each command: operators.cc, operators_topology.cc, operators_tasks.cc.
+  void Run(const HoldSlice& command, const AskedPtr& asked);
+  void Run(const RejectSlice& command, const AskedPtr& asked);
+  void Run(const ReleaseSlice& command, const AskedPtr& asked);
+  void Run(const MarkBackend& command, const AskedPtr& asked);
+  void Run(const DrainBackend& command, const AskedPtr& asked);
+  void Run(const DisableBackend& command, const AskedPtr& asked);
+  void Run(const EnableBackend& command, const AskedPtr& asked);
+  void Run(const Switchover& command, const AskedPtr& asked);
+  void Run(const Failover& command, const AskedPtr& asked);
+  void Run(const CancelOperation& command, const AskedPtr& asked);
+  void Run(const CreateBackend& command, const AskedPtr& asked);
+  void Run(const AlterBackend& command, const AskedPtr& asked);
+  void Run(const DropBackend& command, const AskedPtr& asked);
+  void Run(const CreateShard& command, const AskedPtr& asked);
+  void Run(const AlterShard& command, const AskedPtr& asked);
+  void Run(const DropShard& command, const AskedPtr& asked);
+  void Run(const CreateTenant& command, const AskedPtr& asked);
+  void Run(const AlterTenant& command, const AskedPtr& asked);
+  void Run(const DropTenant& command, const AskedPtr& asked);
+  void Run(const AssignTenant& command, const AskedPtr& asked);
+  void Run(const AssignSlots& command, const AskedPtr& asked);
+  void Run(const KillSession& command, const AskedPtr& asked);
+  void Run(const LimitTenant& command, const AskedPtr& asked);
+  void Run(const SetVariable& command, const AskedPtr& asked);
+  void Run(const ReloadConfig& command, const AskedPtr& asked);
+  void Run(const Shutdown& command, const AskedPtr& asked);
+  void Run(const DrillHang& command, const AskedPtr& asked);
+
+  void Order(const SliceName& slice, routing::GateOperator order,
+             const std::optional<Duration>& lasting, const std::string& words,
+             const AskedPtr& asked);
+  void ReleaseShard(const routing::Shard& shard, bool force, const AskedPtr& asked);
+  // "" or what is wrong.
+  [[nodiscard]] static std::string ApplyVariable(const std::string& name, const std::string& value);
+  void ApplyOrder(const routing::Shard& shard);
+  void ApplyOrders();
+  // Changes, then answers with `message`, and writes it down.
+  void ChangeAndAnswer(const AskedPtr& asked, std::vector<std::string> tenants, Edit edit,
+                       std::string message);
+  // It has taken effect; answered once it is stored.
+  void StoreAndAnswer(const AskedPtr& asked, std::vector<StoreEdit> edits, std::string message);
+  void PersistQuietly(std::vector<StoreEdit> edits);
+  void StartNextChange();
+  void FinishChange(const absl::Status& status);
+  // False: too many are under way, and that was answered.
+  [[nodiscard]] bool MayBegin(const AskedPtr& asked);
+  void Begin(std::unique_ptr<OperatorTask> task, const AskedPtr& asked);
+  // nullptr: answered that there is none, with the nearest name.
+  const routing::Shard* ShardOr(const std::string& name, const AskedPtr& asked);
+  const routing::Backend* BackendOr(const std::string& name, const AskedPtr& asked);
+  [[nodiscard]] bool TenantOr(const std::string& name, const AskedPtr& asked);
+
+  OperatorWorld* const world_;
+  std::atomic<uint64_t> last_ticket_{0};
+  absl::flat_hash_map<routing::ShardId, routing::GateOrder> shard_orders_;
+  std::map<std::string, BackendOrder> backend_orders_;
+  std::map<uint64_t, std::pair<std::unique_ptr<OperatorTask>, AskedPtr>> tasks_;  // by ticket
+  std::deque<Change_> changes_;           // the first one is under way
+  std::vector<routing::ShardId> moving_;  // by the change under way
+};
+
+}  // namespace bulkhead::control
+
+#endif  // BULKHEAD_PROXY_CONTROL_OPERATORS_H_

@@ -1,0 +1,179 @@
+// Operators' commands that wait: DRAIN BACKEND, ASSIGN TENANT.
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proxy/control/busy_task.h"
+#include "proxy/control/drill_task.h"
+
+namespace bulkhead::control {
+
+namespace {
+
+class DrainTask final : public BusyTask {
+ public:
+  DrainTask(Operators* operators, const AskedPtr& asked, const DrainBackend& command,
+            routing::BackendId backend)
+      : BusyTask(operators, asked,
+                 {.kind = "drain",
+                  .object = command.backend,
+                  .what = "backend " + command.backend,
+                  .filter = {.backend = backend},
+                  .timeout = command.timeout,
+                  .way_out = "KILL SESSION them, or DRAIN with a longer TIMEOUT"}),
+        backend_(command.backend) {
+    Start();
+  }
+
+ private:
+  void CloseGate() override {
+    operators()->SetBackendOrder(backend_, Operators::BackendOrder::kDraining);
+  }
+  void PutBack() override {
+    operators()->SetBackendOrder(backend_, Operators::BackendOrder::kNone);
+  }
+  void Finish(const io::BusyCount& count) override {
+    operators()->SetBackendOrder(backend_, Operators::BackendOrder::kDrained);
+    operators()->world()->Persist(
+        {PutBackendState{backend_, "drained"}},
+        [this, pinned = count.pinned, alive = alive()](const absl::Status& status) {
+          if (!alive.expired()) Answer(pinned, status);
+        });
+  }
+  void Answer(uint32_t pinned, const absl::Status& status) {
+    std::string message = "backend " + backend_ +
+                          " is drained: nothing runs there; ENABLE BACKEND " + backend_ +
+                          " ends that";
+    if (!status.ok()) {
+      absl::StrAppend(&message, "; but that is not stored, and a restart will forget it: ",
+                      std::string(status.message()));
+    }
+    if (pinned > 0) {
+      absl::StrAppend(&message, "; ", pinned,
+                      " idle sessions hold state there that they lose if it stops (SHOW SESSIONS)");
+    }
+    EndWith(Operation::State::kDone, 0, message);
+  }
+
+  const std::string backend_;
+};
+
+class AssignTask final : public BusyTask {
+ public:
+  AssignTask(Operators* operators, const AskedPtr& asked, const AssignTenant& command)
+      : BusyTask(operators, asked,
+                 {.kind = "assign",
+                  .object = command.tenant,
+                  .what = "tenant " + command.tenant,
+                  .filter = {.tenant = command.tenant},
+                  .timeout = command.timeout,
+                  .way_out = "KILL SESSION them, or ASSIGN with a longer TIMEOUT"}),
+        tenant_(command.tenant),
+        shard_(command.shard) {
+    Start();
+  }
+
+ private:
+  void CloseGate() override {
+    operators()->world()->gates()->SetTenantOrder(
+        tenant_,
+        {.order = routing::GateOperator::kDrain, .words = "is being moved to shard " + shard_},
+        operators()->world()->Now());
+  }
+  void PutBack() override {
+    operators()->world()->gates()->SetTenantOrder(tenant_, {}, operators()->world()->Now());
+  }
+  void Finish(const io::BusyCount&) override {
+    operators()->Change(
+        [this](routing::TopologyBuilder* builder) { return Flip(builder); }, {tenant_},
+        [this, alive = alive()](const absl::Status& status) {
+          if (alive.expired()) return;
+          PutBack();
+          if (status.ok()) {
+            EndWith(Operation::State::kDone, 0, "tenant " + tenant_ + " is on shard " + shard_);
+          } else {
+            EndWith(Operation::State::kFailed, kErrNotNow,
+                    "tenant " + tenant_ + " stays where it is: " + std::string(status.message()));
+          }
+        });
+  }
+
+  absl::Status Flip(routing::TopologyBuilder* builder) {
+    routing::TenantSpec spec;
+    spec.name = tenant_;
+    spec.shard = shard_;
+    const routing::LookupResult found = operators()->world()->topology()->FindTenant(tenant_);
+    if (found.origin == routing::TenantOrigin::kDirectory) {
+      spec.pooling = found.pooling;
+      spec.hold = found.hold;
+      spec.physical_database = std::string(found.physical_database);
+    }
+    return builder->AssignTenant(spec);
+  }
+
+  const std::string tenant_;
+  const std::string shard_;
+};
+
+}  // namespace
+
+void Operators::Run(const DrainBackend& command, const AskedPtr& asked) {
+  const routing::Backend* backend = BackendOr(command.backend, asked);
+  if (backend == nullptr) return;
+  if (backend_order(command.backend) != BackendOrder::kNone) {
+    asked->Fail(kErrNotNow, "backend " + command.backend +
+                                " is drained or disabled already: ENABLE BACKEND " +
+                                command.backend + " ends that");
+    return;
+  }
+  if (!MayBegin(asked)) return;
+  Begin(std::make_unique<DrainTask>(this, asked, command, backend->id), asked);
+}
+
+void Operators::Run(const AssignTenant& command, const AskedPtr& asked) {
+  const routing::Shard* shard = ShardOr(command.shard, asked);
+  if (shard == nullptr) return;
+  const routing::LookupResult found = world_->topology()->FindTenant(command.tenant);
+  if (found.origin == routing::TenantOrigin::kDirectory && found.shard == shard->id) {
+    asked->Fail(kErrNotNow,
+                "tenant " + command.tenant + " is on shard " + command.shard + " already");
+    return;
+  }
+  if (world_->gates()->tenant_gate(command.tenant) != nullptr) {
+    asked->Fail(kErrNotNow, "tenant " + command.tenant +
+                                " is held by an operator: RELEASE TENANT " + command.tenant +
+                                " first");
+    return;
+  }
+  if (!MayBegin(asked)) return;
+  Begin(std::make_unique<AssignTask>(this, asked, command), asked);
+}
+
+void Operators::Run(const DrillHang& command, const AskedPtr& asked) {
+  const routing::Shard* shard = ShardOr(command.shard, asked);
+  if (shard == nullptr) return;
+  const routing::BackendHealth* health = world_->HealthOf(shard->primary);
+  if (shard->production && !command.force) {
+    asked->Fail(kErrNotNow, "shard " + command.shard +
+                                " is marked as production: a drill holds its statements; DRILL "
+                                "HANG SHARD " +
+                                command.shard + " ... FORCE does it all the same");
+    return;
+  }
+  if (command.lasting < std::chrono::seconds(1) || command.lasting > std::chrono::hours(1)) {
+    asked->Fail(kErrBadValue, "a drill lasts between '1s' and '1h'");
+    return;
+  }
+  const bool serves =
+      world_->gates()->gate(shard->id)->notice().mode == routing::GateMode::kServing;
+  if (health == nullptr || health->effect() != routing::GateEffect::kServe || !serves) {
+    asked->Fail(kErrNotNow, "shard " + command.shard +
+                                " does not serve now: there is no need of a "
+                                "drill");
+    return;
+  }
+  if (!MayBegin(asked)) return;
+  Begin(std::make_unique<DrillTask>(this, asked, *shard, command.lasting), asked);
+}
+
+}  // namespace bulkhead::control

@@ -1,0 +1,46 @@
+// What of a slice still runs on this worker.
+
+#include <utility>
+
+#include "proxy/io/worker.h"
+
+namespace bulkhead::io {
+
+void Worker::PostCountBusy(BusyFilter filter, std::function<void(const BusyCount&)> done) {
+  loop_.Post([this, filter = std::move(filter), done = std::move(done)] {
+    BusyCount count;
+    for (const auto& [id, runner] : runners_) {
+      if (!runner->logged_in()) continue;
+      const session::Session& session = *runner->session();
+      const session::BackendLink* link = session.link();
+      if (link == nullptr) continue;
+      if (filter.backend.valid() && link->backend != filter.backend) continue;
+      if (filter.shard.valid() && session.shard() != filter.shard) continue;
+      if (!filter.tenant.empty() && session.tenant() != filter.tenant &&
+          session.tenant_of_command() != filter.tenant)
+        continue;
+      const bool in_transaction = session.pins().Has(session::Pin::kTransaction);
+      if (session.runs()) {
+        ++count.running;
+      } else if (in_transaction) {
+        ++count.transactions;
+      } else {
+        if (session.pins().HoldsState()) ++count.pinned;
+        continue;
+      }
+      if (count.sessions.size() < BusyCount::kNamed) count.sessions.push_back(id);
+    }
+    done(count);
+  });
+}
+
+void Worker::PostKill(uint64_t id, bool query_only, std::function<void(bool)> done) {
+  loop_.Post([this, id, query_only, done = std::move(done)] {
+    auto it = id <= UINT32_MAX ? runners_.find(static_cast<uint32_t>(id)) : runners_.end();
+    const bool found = it != runners_.end() && it->second->logged_in();
+    if (found) it->second->BeKilled(query_only);
+    done(found);
+  });
+}
+
+}  // namespace bulkhead::io

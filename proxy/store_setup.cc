@@ -1,0 +1,59 @@
+#include "proxy/store_setup.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+#include <vector>
+
+#include "proxy/control/sqlite_store.h"
+
+namespace bulkhead {
+
+namespace {
+
+// The configuration's topology and limits, into an empty store.
+absl::Status Seed(const config::Options& options, control::TopologyStore* store) {
+  const auto nothing = routing::TopologyBuilder().Build();
+  std::vector<control::StoreEdit> edits =
+      control::EditsBetween(**nothing, *options.topology, std::nullopt);
+  for (const auto& [tenant, limit] : options.tenant_limits)
+    edits.push_back(control::PutLimit{tenant, limit});
+  return store->Commit(0, edits).status();
+}
+
+}  // namespace
+
+std::string OpenStore(std::shared_ptr<const config::Options>* options, StoreAtStart* start) {
+  absl::StatusOr<std::unique_ptr<control::SqliteStore>> store =
+      control::SqliteStore::Open((*options)->state_dir);
+  if (!store.ok()) return "topology store: " + std::string(store.status().message());
+  absl::StatusOr<control::StoredState> state = (*store)->Load();
+  if (state.ok() && state->revision == 0) {
+    if (const absl::Status seeded = Seed(**options, store->get()); !seeded.ok())
+      return "topology store: " + std::string(seeded.message());
+    state = (*store)->Load();
+  }
+  if (!state.ok()) return "topology store: " + std::string(state.status().message());
+  absl::StatusOr<std::shared_ptr<const routing::Topology>> topology = BuildTopology(*state);
+  if (!topology.ok()) {
+    return "topology store in " + (*options)->state_dir +
+           " holds a topology that is not whole: " + std::string(topology.status().message());
+  }
+  // The version is always another one.
+  const size_t differences =
+      control::EditsBetween(*(*options)->topology, **topology, std::nullopt).size() - 1;
+  if (differences > 0) {
+    spdlog::info(
+        "the stored topology rules (revision {}); the configuration's, which seeds an empty store "
+        "only, differs in {} places",
+        state->revision, differences);
+  }
+  auto changed = std::make_shared<config::Options>(**options);
+  changed->topology = *std::move(topology);
+  *options = std::move(changed);
+  start->store = *std::move(store);
+  start->state = *std::move(state);
+  return {};
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,392 @@
+// Operators against a world of plain values: time moves by hand, workers answer at once, or when
+// the test lets them.
+#include "proxy/control/operators.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+
+namespace bulkhead::control {
+namespace {
+
+using routing::GateMode;
+using routing::MonoTime;
+using namespace std::chrono_literals;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+class FakeWorld final : public OperatorWorld {
+ public:
+  FakeWorld() {
+    routing::TopologyBuilder builder;
+    for (const char* name : {"db1", "db2", "db3"}) {
+      routing::BackendSpec backend;
+      backend.name = name;
+      backend.address = {.host = std::string("127.0.0.") + name[2], .port = 3306};
+      EXPECT_TRUE(builder.AddBackend(backend).ok());
+    }
+    EXPECT_TRUE(builder.AddShard({.name = "s1", .primary = "db1"}).ok());
+    EXPECT_TRUE(builder.AddShard({.name = "s2", .primary = "db2", .production = true}).ok());
+    EXPECT_TRUE(builder.AddTenant({.name = "acme", .shard = "s1"}).ok());
+    topology_ = *builder.Build();
+    desk_ = std::make_unique<GateDesk>(options_.hold, 100, &workers_, &board_, &limits_,
+                                       [](routing::BackendId, double) {});
+    Follow();
+  }
+
+  void Post(std::function<void()> message) override { posted_.push_back(std::move(message)); }
+  MonoTime Now() override { return now_; }
+  const config::Options& options() const override { return options_; }
+  const TopologyPtr& topology() const override { return topology_; }
+  void Publish(TopologyPtr topology, std::function<void()> done) override {
+    topology_ = std::move(topology);
+    Follow();
+    ++published_;
+    for (const routing::Shard* shard : topology_->shards())
+      modes_when_published_.push_back(board_.shard(shard->id));
+    Post(std::move(done));
+  }
+  void CountBusy(io::BusyFilter, std::function<void(const io::BusyCount&)> done) override {
+    ++counted_;
+    Post([this, done] { done(busy_); });
+  }
+  routing::BackendHealth* HealthOf(routing::BackendId backend) override {
+    auto it = healths_.find(backend);
+    return it == healths_.end() ? nullptr : it->second.get();
+  }
+  void CarryOut(routing::BackendId backend) override {
+    desk_->SetHealth(backend, {.effect = HealthOf(backend)->effect(), .since = now_}, now_);
+  }
+  void Persist(std::vector<StoreEdit> edits,
+               std::function<void(const absl::Status&)> done) override {
+    if (stored_.ok()) edits_.insert(edits_.end(), edits.begin(), edits.end());
+    Post([done = std::move(done), status = stored_] { done(status); });
+  }
+  GateDesk* gates() override { return desk_.get(); }
+  const std::vector<io::Worker*>& workers() const override { return workers_; }
+  routing::TenantLimits* limits() override { return &limits_; }
+  EventLog* events() override { return &events_; }
+  OperationLog* operations() override { return &operations_; }
+  void ShutDown() override { shut_down_ = true; }
+
+  void Follow() {
+    desk_->SetTopology(*topology_, now_);
+    for (const routing::Backend* backend : topology_->backends()) {
+      std::unique_ptr<routing::BackendHealth>& health = healths_[backend->id];
+      if (health == nullptr) {
+        health = std::make_unique<routing::BackendHealth>(routing::HealthRules{},
+                                                          routing::BackendRole::kPrimary, 1, now_);
+        health->SetMark(routing::OperatorMark::kUp, now_);  // nobody probes here
+      }
+      CarryOut(backend->id);
+    }
+  }
+  GateMode ModeOf(const char* shard) { return board_.shard(topology_->FindShard(shard)->id); }
+  std::string PrimaryOf(const char* shard) {
+    return topology_->backend(topology_->FindShard(shard)->primary)->name;
+  }
+
+  MonoTime now_ = MonoTime(1000s);
+  config::Options options_;
+  std::vector<io::Worker*> workers_;
+  routing::GateBoard board_;
+  routing::TenantLimits limits_;
+  TopologyPtr topology_;
+  std::unique_ptr<GateDesk> desk_;
+  absl::flat_hash_map<routing::BackendId, std::unique_ptr<routing::BackendHealth>> healths_;
+  EventLog events_;
+  OperationLog operations_;
+  std::deque<std::function<void()>> posted_;
+  io::BusyCount busy_;
+  std::vector<GateMode> modes_when_published_;
+  absl::Status stored_;  // what the store says
+  std::vector<StoreEdit> edits_;
+  int counted_ = 0;
+  int published_ = 0;
+  bool shut_down_ = false;
+};
+
+class OperatorsTest : public ::testing::Test {
+ protected:
+  struct Answer {
+    int count = 0;
+    OperatorReply reply;
+    std::vector<std::string> progress;
+    uint64_t ticket = 0;
+  };
+
+  std::shared_ptr<Answer> Ask(OperatorCommand command) {
+    auto answer = std::make_shared<Answer>();
+    answer->ticket = operators_.Submit(
+        std::move(command), {"dba", "local", "..."},
+        {.progress = [answer](const std::string& words) { answer->progress.push_back(words); },
+         .done =
+             [answer](OperatorReply reply) {
+               ++answer->count;
+               answer->reply = std::move(reply);
+             }});
+    RunPosted();
+    return answer;
+  }
+  void RunPosted() {
+    while (!world_.posted_.empty()) {
+      auto message = std::move(world_.posted_.front());
+      world_.posted_.pop_front();
+      message();
+    }
+  }
+  // In steps of the control loop's own.
+  void After(Duration time) {
+    for (Duration passed{0}; passed < time; passed += 50ms) {
+      world_.now_ += 50ms;
+      world_.gates()->Tick(world_.now_);
+      operators_.Tick(world_.now_);
+      RunPosted();
+    }
+  }
+  std::string Did(const OperatorCommand& command) {
+    auto answer = Ask(command);
+    EXPECT_EQ(answer->count, 1);
+    return (answer->reply.ok ? "ok: " : std::to_string(answer->reply.code) + ": ") +
+           answer->reply.message;
+  }
+  static SliceName Shard(const char* name) { return {SliceName::Kind::kShard, name}; }
+  static SliceName Tenant(const char* name) { return {SliceName::Kind::kTenant, name}; }
+
+  FakeWorld world_;
+  Operators operators_{&world_};
+};
+
+TEST_F(OperatorsTest, HoldsAndReleasesAShard) {
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
+  EXPECT_THAT(Did(HoldSlice{Shard("s1"), {}}), HasSubstr("ok: shard s1 is held"));
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk);
+  EXPECT_EQ(world_.ModeOf("s2"), GateMode::kServing);
+  EXPECT_THAT(Did(ReleaseSlice{Shard("s1")}), HasSubstr("ok: shard s1 is released"));
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
+  EXPECT_THAT(Did(ReleaseSlice{Shard("s1")}), HasSubstr("9420: shard s1 has no order"));
+  EXPECT_THAT(Did(HoldSlice{Shard("s11"), {}}), HasSubstr("did you mean 's1'"));
+}
+
+TEST_F(OperatorsTest, AnOrderForAWhileEndsByItself) {
+  Ask(HoldSlice{Shard("s1"), 5s});
+  After(4900ms);
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk);
+  After(200ms);
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
+  EXPECT_THAT(Did(ReleaseSlice{Shard("s1")}), HasSubstr("has no order"));
+}
+
+TEST_F(OperatorsTest, ReleaseOfAShardThatIsDownWantsForce) {
+  EXPECT_THAT(Did(MarkBackend{"db1", MarkBackend::As::kDown}), HasSubstr("ok: "));
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk);
+  EXPECT_THAT(Did(ReleaseSlice{Shard("s1")}), HasSubstr("FORCE"));
+  EXPECT_THAT(Did(ReleaseSlice{Shard("s1"), true}), HasSubstr("ok: shard s1 is served"));
+  After(70s);  // the ramp after an outage
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
+  EXPECT_THAT(Did(ReleaseSlice{Shard("s1")}), HasSubstr("9420"));  // back to what its backend says
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk);
+}
+
+TEST_F(OperatorsTest, ATenantsOrderMakesItsSessionsAsk) {
+  routing::TenantHandle handle;
+  EXPECT_TRUE(world_.limits_.Bind("acme", &handle).ok());
+  EXPECT_FALSE(handle.held());
+  EXPECT_THAT(Did(HoldSlice{Tenant("acme"), {}}), HasSubstr("ok: tenant acme is held"));
+  world_.limits_.Refresh("acme", &handle);
+  EXPECT_TRUE(handle.held());
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);  // the others of its shard don't
+  Ask(ReleaseSlice{Tenant("acme")});
+  EXPECT_FALSE(handle.held());
+  EXPECT_THAT(Did(HoldSlice{Tenant("nobody"), {}}), HasSubstr("9421: there is no tenant"));
+}
+
+TEST_F(OperatorsTest, DrainWaitsForWhatRuns) {
+  world_.busy_.running = 1;
+  world_.busy_.transactions = 2;
+  auto answer = Ask(DrainBackend{"db1", 60s});
+  After(1s);
+  EXPECT_EQ(answer->count, 0);
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk);
+  EXPECT_THAT(answer->progress, Contains(HasSubstr("1 running statements and 2 open")));
+  world_.busy_ = {.pinned = 3};
+  After(200ms);
+  ASSERT_EQ(answer->count, 1);
+  EXPECT_TRUE(answer->reply.ok);
+  EXPECT_THAT(answer->reply.message, HasSubstr("3 idle sessions hold state"));
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk);  // until it is enabled
+  EXPECT_THAT(Did(ReleaseSlice{Shard("s1")}), HasSubstr("ENABLE BACKEND db1"));
+  EXPECT_THAT(Did(EnableBackend{"db1"}), HasSubstr("ok: "));
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
+}
+
+TEST_F(OperatorsTest, ADrainThatIsCancelledOrTooLongPutsEverythingBack) {
+  world_.busy_.transactions = 1;
+  world_.busy_.sessions = {77};
+  auto late = Ask(DrainBackend{"db1", 2s});
+  After(2100ms);
+  ASSERT_EQ(late->count, 1);
+  EXPECT_FALSE(late->reply.ok);
+  EXPECT_THAT(late->reply.message, HasSubstr("sessions 77"));
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
+
+  auto cancelled = Ask(DrainBackend{"db1", 60s});
+  After(1s);
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk);
+  operators_.CancelSubmitted(cancelled->ticket);
+  RunPosted();
+  ASSERT_EQ(cancelled->count, 1);
+  EXPECT_THAT(cancelled->reply.message, HasSubstr("was cancelled"));
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
+
+  auto by_number = Ask(DrainBackend{"db1", 60s});
+  EXPECT_THAT(Did(CancelOperation{world_.operations_.All().back().id}), HasSubstr("ok: "));
+  EXPECT_EQ(by_number->count, 1);
+  EXPECT_THAT(Did(CancelOperation{99}), HasSubstr("9421: no operation 99"));
+  EXPECT_EQ(world_.operations_.All().back().state, Operation::State::kCancelled);
+}
+
+TEST_F(OperatorsTest, AssignHoldsTheTenantFlipsAndReleases) {
+  routing::TenantHandle handle;
+  world_.busy_.running = 1;
+  auto answer = Ask(AssignTenant{"acme", "s2", 10s});
+  world_.limits_.Refresh("acme", &handle);
+  EXPECT_TRUE(handle.held());
+  After(500ms);
+  EXPECT_EQ(world_.published_, 0);
+  world_.busy_ = {};
+  After(200ms);
+  ASSERT_EQ(answer->count, 1);
+  EXPECT_TRUE(answer->reply.ok) << answer->reply.message;
+  EXPECT_FALSE(handle.held());
+  EXPECT_EQ(world_.topology_->FindTenant("acme").shard, world_.topology_->FindShard("s2")->id);
+  EXPECT_THAT(Did(AssignTenant{"acme", "s2"}), HasSubstr("9420: tenant acme is on shard s2"));
+  // Too long: it stays where it is.
+  world_.busy_.running = 1;
+  auto late = Ask(AssignTenant{"acme", "s1", 1s});
+  After(1100ms);
+  EXPECT_FALSE(late->reply.ok);
+  EXPECT_FALSE(handle.held());
+  EXPECT_EQ(world_.topology_->FindTenant("acme").shard, world_.topology_->FindShard("s2")->id);
+}
+
+TEST_F(OperatorsTest, AnotherPrimaryIsPublishedWhileTheShardIsHeld) {
+  const routing::Epoch before = world_.topology_->FindShard("s1")->epoch;
+  EXPECT_THAT(
+      Did(AlterShard{.name = "s1", .primary = "db3", .replicas = {}, .hold = {}, .production = {}}),
+      HasSubstr("nothing was done on the servers"));
+  EXPECT_EQ(world_.PrimaryOf("s1"), "db3");
+  EXPECT_GT(world_.topology_->FindShard("s1")->epoch, before);
+  // s1 was held, s2 was not; and every worker had seen that before.
+  EXPECT_THAT(world_.modes_when_published_,
+              ::testing::ElementsAre(GateMode::kAsk, GateMode::kServing));
+  EXPECT_EQ(world_.counted_, 1);
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
+}
+
+TEST_F(OperatorsTest, ChangesComeOneAfterTheOther) {
+  std::vector<std::string> done;
+  uint16_t port = 3307;
+  for (const char* name : {"a", "b", "c"}) {
+    routing::BackendSpec spec;
+    spec.name = name;
+    spec.address = {.host = "127.0.0.9", .port = port++};
+    operators_.Submit(CreateBackend{spec}, {},
+                      {.progress = {}, .done = [&done, name](const OperatorReply& reply) {
+                         done.push_back(name + std::string(reply.ok ? "+" : "-"));
+                       }});
+  }
+  routing::BackendSpec twice;
+  twice.name = "a";
+  twice.address = {.host = "127.0.0.9", .port = 3306};
+  auto again = Ask(CreateBackend{twice});
+  EXPECT_THAT(done, ::testing::ElementsAre("a+", "b+", "c+"));
+  EXPECT_FALSE(again->reply.ok);
+  EXPECT_EQ(world_.published_, 3);
+  EXPECT_NE(world_.topology_->FindBackend("c"), nullptr);
+}
+
+TEST_F(OperatorsTest, CreatesAndDrops) {
+  EXPECT_THAT(Did(CreateShard{{.name = "s3", .primary = "db3"}}), HasSubstr("ok: "));
+  EXPECT_THAT(Did(CreateShard{{.name = "s4", .primary = "nodb"}}), HasSubstr("nodb"));
+  EXPECT_THAT(Did(CreateTenant{{.name = "new", .shard = "s3"}}), HasSubstr("ok: "));
+  EXPECT_THAT(Did(DropShard{"s3"}), HasSubstr("9420: "));  // a tenant is there
+  EXPECT_THAT(Did(DropBackend{"db3"}), HasSubstr("9420: "));
+  EXPECT_THAT(Did(DropTenant{"new"}), HasSubstr("ok: "));
+  EXPECT_THAT(Did(DropShard{"s3"}), HasSubstr("ok: "));
+  EXPECT_THAT(Did(DropBackend{"db3"}), HasSubstr("ok: "));
+  EXPECT_EQ(world_.topology_->FindBackend("db3"), nullptr);
+}
+
+TEST_F(OperatorsTest, ADrillGoesThroughAHangAndEndsByItself) {
+  auto answer = Ask(DrillHang{"s1", 10s});
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk);
+  After(3s);
+  EXPECT_THAT(world_.gates()->gate(world_.topology_->FindShard("s1")->id)->notice().text,
+              HasSubstr("is down (a drill)"));
+  EXPECT_EQ(world_.ModeOf("s2"), GateMode::kServing);
+  After(30s);
+  ASSERT_EQ(answer->count, 1);
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
+  EXPECT_GE(answer->reply.rows.size(), 10u);
+  EXPECT_EQ(answer->reply.columns.size(), answer->reply.rows[0].size());
+  EXPECT_THAT(Did(DrillHang{"s2", 10s}), HasSubstr("marked as production"));
+}
+
+TEST_F(OperatorsTest, ADrillEndsWhereTheBackendIsInTroubleItself) {
+  auto answer = Ask(DrillHang{"s1", 60s});
+  After(3s);
+  Ask(MarkBackend{"db1", MarkBackend::As::kDown});
+  After(1s);
+  ASSERT_EQ(answer->count, 1);
+  EXPECT_THAT(answer->reply.message, HasSubstr("trouble of its own"));
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk);
+}
+
+TEST_F(OperatorsTest, WhatCantBeStoredIsNotChanged) {
+  world_.stored_ = absl::UnavailableError("the disk is full");
+  EXPECT_THAT(
+      Did(AlterShard{.name = "s1", .primary = "db3", .replicas = {}, .hold = {}, .production = {}}),
+      HasSubstr("9420: nothing was changed, since it can't be stored: the disk is full"));
+  EXPECT_EQ(world_.PrimaryOf("s1"), "db1");
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
+  EXPECT_EQ(world_.published_, 0);
+  // What protects is done all the same, and the operator is told.
+  EXPECT_THAT(Did(HoldSlice{Shard("s1"), {}}), HasSubstr("9423: shard s1 is held"));
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk);
+}
+
+TEST_F(OperatorsTest, OrdersOfAnEarlierProcessGoOn) {
+  Ask(HoldSlice{Shard("s1"), {}});
+  Ask(MarkBackend{"db2", MarkBackend::As::kDown});
+  Ask(DrainBackend{"db3", 1s});
+  After(200ms);
+  StoredState state;
+  for (const StoreEdit& edit : world_.edits_) {
+    if (const auto* order = std::get_if<PutOrder>(&edit)) state.orders.push_back(order->order);
+    if (const auto* mark = std::get_if<PutMark>(&edit)) state.marks[mark->backend] = mark->mark;
+    if (const auto* put = std::get_if<PutBackendState>(&edit))
+      state.backend_states[put->backend] = put->state;
+  }
+  FakeWorld next;
+  Operators operators(&next);
+  operators.Restore(state);
+  EXPECT_EQ(next.ModeOf("s1"), GateMode::kAsk);
+  EXPECT_EQ(next.ModeOf("s2"), GateMode::kAsk);
+  EXPECT_EQ(operators.backend_order("db3"), Operators::BackendOrder::kDrained);
+}
+
+TEST_F(OperatorsTest, LimitsVariablesAndShutdown) {
+  EXPECT_THAT(Did(LimitTenant{"acme", routing::TenantLimit{.running = 3}}), HasSubstr("ok: "));
+  EXPECT_EQ(world_.limits_.LimitOf("acme").running, 3u);
+  Ask(LimitTenant{"acme", {}});
+  EXPECT_EQ(world_.limits_.LimitOf("acme").running, 0u);
+  EXPECT_THAT(Did(SetVariable{"log_level", "loud"}), HasSubstr("9422: "));
+  EXPECT_THAT(Did(SetVariable{"nothing", "1"}), HasSubstr("9422: "));
+  Ask(Shutdown{});
+  EXPECT_TRUE(world_.shut_down_);
+}
+
+}  // namespace
+}  // namespace bulkhead::control
