@@ -2,32 +2,30 @@
 import argparse
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'tests/integration'))
 
 import pymysql  # noqa: E402
 
+import ledger  # noqa: E402
 import paths  # noqa: E402
 import processes  # noqa: E402
 import router as router_module  # noqa: E402
 import servers  # noqa: E402
+from quickstart_freeze import Incident  # noqa: E402
+from quickstart_report import report  # noqa: E402
+from quickstart_view import say, start_clock, table  # noqa: E402
 
 TENANTS = ['acme', 'globex', 'initech', 'umbrella', 'hooli', 'stark', 'wayne', 'wonka']
-STARTED = time.monotonic()
+VICTIM = 1  # db2, where globex and stark live
 
-
-def say(text: str) -> None:
-    seconds = int(time.monotonic() - STARTED)
-    print(f'[{seconds // 60:3}:{seconds % 60:02}] {text}', flush=True)
-
-
-def table(head: list[str], rows: list[list]) -> None:
-    widths = [max(len(str(row[i])) for row in [head, *rows]) for i in range(len(head))]
-    for row in [head, ['-' * w for w in widths], *rows]:
-        print('    ' + '  '.join(str(cell).ljust(width) for cell, width in zip(row, widths)).rstrip())
-    print(flush=True)
+# What the router logs on with for itself, on every server. `probe` asks whether it lives: it may not have SUPER or READ
+# ONLY ADMIN, so that its test commits fail on a read-only server. `control` ends what was abandoned.
+ACCOUNTS = {
+    'probe': ('bulkhead_probe', 'probe-secret', ['ALL ON bulkhead.*', 'SLAVE MONITOR ON *.*']),
+    'control': ('bulkhead', 'control-secret', ['CONNECTION ADMIN ON *.*']),
+}
 
 
 def client(router, tenant: str, *options: str, stdin: str = '') -> str:
@@ -46,15 +44,22 @@ def client(router, tenant: str, *options: str, stdin: str = '') -> str:
     return done.stdout + done.stderr
 
 
+def create_accounts(fleet) -> None:
+    for server in fleet:
+        for name, password, grants in ACCOUNTS.values():
+            server.execute(
+                f"CREATE USER '{name}'@'%' IDENTIFIED BY '{password}'",
+                *(f"GRANT {grant} TO '{name}'@'%'" for grant in grants),
+            )
+    say('created the accounts that the router watches with: bulkhead_probe and bulkhead')
+
+
 def fill(router, fleet) -> None:
-    """Each tenant's application creates its table and writes its orders, through the router."""
+    """Each tenant's application creates its tables and writes its orders, through the router."""
     for number, tenant in enumerate(TENANTS):
         fleet[number % 4].execute(f'CREATE DATABASE tenant_{tenant} CHARACTER SET utf8mb4')
-        out = client(
-            router,
-            tenant,
-            stdin='CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, item VARCHAR(40), placed DATETIME(3))',
-        )
+        orders = 'CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, item VARCHAR(40), placed DATETIME(3))'
+        out = client(router, tenant, stdin=';'.join([orders, *ledger.TABLES]))
         assert not out, out
         connection = pymysql.connect(
             host='127.0.0.1',
@@ -77,88 +82,87 @@ def where_the_rows_lie(router, fleet) -> None:
     rows = []
     for tenant in TENANTS:
         seen = client(router, tenant, '-N', '-B', '-e', 'SELECT COUNT(*) FROM orders').strip()
-        found = [
-            server.execute(f"SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'tenant_{tenant}'")[0][
-                0
-            ]
-            for server in fleet
-        ]
+        there = f"SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'tenant_{tenant}'"
         counts = [
-            server.execute(f'SELECT COUNT(*) FROM tenant_{tenant}.orders')[0][0] if there else '.'
-            for server, there in zip(fleet, found)
+            server.execute(f'SELECT COUNT(*) FROM tenant_{tenant}.orders')[0][0] if server.execute(there)[0][0] else '.'
+            for server in fleet
         ]
         rows.append([tenant, seen, *counts])
     say('orders of each tenant: through the router, and on each server when asked directly')
     table(['tenant', 'router', *(f'{s.name}:{s.port}' for s in fleet)], rows)
 
 
-def one_server_away(router, fleet) -> None:
-    stopped = fleet[1]
-    say(f'{stopped.name} is stopped; what each tenant sees')
-    stopped.stop()
-    rows = []
-    for tenant in TENANTS:
-        started = time.monotonic()
-        out = client(router, tenant, '-N', '-B', '-e', 'SELECT COUNT(*) FROM orders').strip()
-        rows.append([tenant, f'{(time.monotonic() - started) * 1000:.0f} ms', out.splitlines()[-1]])
-    table(['tenant', 'time', 'answer'], rows)
-    stopped.start()
-    # The router remembers a refused connection for a moment before it tries again.
-    processes.wait_until(
-        lambda: 'ERROR' not in client(router, 'globex', '-e', 'SELECT 1 FROM orders'), 10, 'globex is served again', 0.1
+def start_router(fleet, port: int) -> router_module.Router:
+    config = router_module.configuration(
+        {tenant: fleet[n % 4] for n, tenant in enumerate(TENANTS)},
+        **{role: {'user': name, 'password': password} for role, (name, password, _) in ACCOUNTS.items()},
     )
-    say(
-        f'{stopped.name} is back: globex has '
-        f'{client(router, "globex", "-N", "-B", "-e", "SELECT COUNT(*) FROM orders").strip()} orders'
+    for backend, server in zip(config['topology']['backends'], fleet):
+        assert backend['name'] == server.name
+    port = port or (13306 if not processes.can_connect(13306) else processes.free_port())
+    config['listen']['mysql'][0]['address'] = f'127.0.0.1:{port}'
+    return router_module.Router(config, name='bulkhead')
+
+
+def how_to_connect(router) -> None:
+    port = router.port
+    print(
+        f'''
+Connect as any tenant's application:
+    mysql -h 127.0.0.1 -P {port} -u app@acme -p{servers.APP_PASSWORD} tenant_acme
+    mariadb -h 127.0.0.1 -P {port} -u app@globex -p{servers.APP_PASSWORD} tenant_globex
+or without a tenant in the user's name:
+    mariadb -h 127.0.0.1 -P {port} -u app -p{servers.APP_PASSWORD} --comments \\
+        -e "/* tenant=wonka */ SELECT COUNT(*) FROM tenant_wonka.orders"
+Metrics: http://127.0.0.1:{router.http_port}/metrics
+The router's log: {router.folder}/log''',
+        flush=True,
     )
+
+
+def wait_for_ctrl_c(router) -> None:
+    print('Ctrl-C stops everything and removes the folder.', flush=True)
+    try:
+        router.process.popen.wait()
+        sys.exit(f'the router ended by itself:\n{router.log()}')
+    except SystemExit as leaving:
+        if leaving.code not in (130, 143, 129):
+            raise
+        print()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog='deploy/quickstart')
-    parser.add_argument('--exit-after-demo', action='store_true')
+    parser.add_argument('--no-wait', action='store_true')
+    parser.add_argument('--freeze', type=float, default=15.0)
     parser.add_argument('--port', type=int, default=0)
+    parser.add_argument('--elapsed', type=float, default=0.0)
     options = parser.parse_args()
+    start_clock(options.elapsed)
     processes.exit_on_signals()
     reason = servers.available('mariadb')
     if reason:
         sys.exit(reason)
     say(f'starting four MariaDB servers in {paths.run_folder()}')
     fleet = [servers.MariaDb(f'db{n}', ['--performance-schema=OFF']).start() for n in range(1, 5)]
-    config = router_module.configuration({tenant: fleet[n % 4] for n, tenant in enumerate(TENANTS)})
-    for backend, server in zip(config['topology']['backends'], fleet):
-        assert backend['name'] == server.name
-    port = options.port or (13306 if not processes.can_connect(13306) else processes.free_port())
-    config['listen']['mysql'][0]['address'] = f'127.0.0.1:{port}'
-    with router_module.Router(config, name='bulkhead') as router:
+    create_accounts(fleet)
+    true = True
+    with start_router(fleet, options.port) as router:
         say(f'bulkhead serves {len(TENANTS)} tenants on 4 shards; its configuration: {router.config_path}')
         fill(router, fleet)
         where_the_rows_lie(router, fleet)
-        one_server_away(router, fleet)
-        print(
-            f'''Connect as any tenant's application:
-    mysql -h 127.0.0.1 -P {port} -u app@acme -p{servers.APP_PASSWORD} tenant_acme
-    mariadb -h 127.0.0.1 -P {port} -u app@globex -p{servers.APP_PASSWORD} tenant_globex
-or without a tenant in the user's name:
-    mariadb -h 127.0.0.1 -P {port} -u app -p{servers.APP_PASSWORD} --comments \\
-        -e "/* tenant=wonka */ SELECT COUNT(*) FROM tenant_wonka.orders"
-Metrics: http://127.0.0.1:{router.http_port}/metrics''',
-            flush=True,
-        )
-        if not options.exit_after_demo:
-            print('Ctrl-C stops everything and removes the folder.', flush=True)
-            try:
-                while router.process.running():
-                    time.sleep(0.2)
-                sys.exit(f'the router ended by itself:\n{router.log()}')
-            except SystemExit as leaving:
-                if leaving.code not in (130, 143, 129):
-                    raise
-                print()
+        if options.freeze > 0:
+            incident = Incident(router, fleet, TENANTS[: len(fleet)], VICTIM, options.freeze)
+            incident.run()
+            true = report(incident)
+        how_to_connect(router)
+        if not options.no_wait:
+            wait_for_ctrl_c(router)
         say('stopping the router and the servers')
     for server in fleet:
         server.stop()
     say('stopped; nothing is left running')
-    return 0
+    return 0 if true else 1
 
 
 if __name__ == '__main__':
