@@ -22,7 +22,8 @@ std::string DurationText(Duration duration) {
 
 std::string SizeText(uint64_t bytes) {
   for (const auto& [shift, unit] : {std::pair{30, "GiB"}, {20, "MiB"}, {10, "KiB"}}) {
-    if (bytes != 0 && bytes % (uint64_t{1} << shift) == 0) return absl::StrCat(bytes >> shift, unit);
+    if (bytes != 0 && bytes % (uint64_t{1} << shift) == 0)
+      return absl::StrCat(bytes >> shift, unit);
   }
   return absl::StrCat(bytes, "B");
 }

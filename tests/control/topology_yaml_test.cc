@@ -18,7 +18,8 @@ topology:
     - {name: db2, address: "[::1]:3306"}
     - {name: db3, address: "unix:/run/db3.sock"}
   shards:
-    - {name: s1, primary: db1, replicas: [db2, db3], hold: {policy: reject, max_wait: 1500ms, max_bytes: 1MiB}}
+    - {name: s1, primary: db1, replicas: [db2, db3],
+       hold: {policy: reject, max_wait: 1500ms, max_bytes: 1MiB}}
     - {name: s2, primary: db2, production: true}
   tenants:
     - {name: acme, shard: s1, pooling: session, hold: hold, physical_database: "x: #1"}
