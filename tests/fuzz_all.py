@@ -1,4 +1,4 @@
-"""Runs all fuzzers of build/fuzz for a total of --seconds, two at a time, each first over its corpus.
+"""Runs all fuzzers of build/asan for a total of --seconds, two at a time, each first over its corpus.
 
 A crash ends the run with exit code 1 and the path of the input that did it.
 """
@@ -41,7 +41,7 @@ def run(program: Path, seconds: int, artifacts: Path) -> tuple[str, int, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seconds', type=int, default=300)
-    parser.add_argument('--build', default=ROOT / 'build/fuzz', type=Path)
+    parser.add_argument('--build', default=ROOT / 'build/asan', type=Path)
     options = parser.parse_args()
     programs = sorted(p for p in options.build.glob('**/*_fuzz') if os.access(p, os.X_OK) and p.is_file())
     if not programs:

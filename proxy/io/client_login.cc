@@ -122,10 +122,8 @@ void SessionRunner::OnLoginAction(Action action) {
       FinishLogin();
       return;
     case Action::kRefused:
-      Flush();
       worker_->LogLoginEnd(host_, handshake_->user(), handshake_->refusal());
-      worker_->metrics()->logins_failed[FailureOf(handshake_->refusal())].Add();
-      CloseClient();
+      EndRefusedLogin(FailureOf(handshake_->refusal()));
       return;
   }
 }
@@ -165,9 +163,7 @@ bool SessionRunner::BindLimits(std::string_view tenant, routing::TenantHandle* h
   if (limits == nullptr || tenant.empty() || limits->Bind(tenant, handle).ok()) return true;
   const std::string why = "tenant " + std::string(tenant) + " has as many sessions as it may";
   handshake_->WriteRefusal(wire::ClientError::kTooManyUserConnections, why, &output_);
-  Flush();
-  worker_->metrics()->logins_failed[metrics::LoginFailure::kTenant].Add();
-  CloseClient();
+  EndRefusedLogin(metrics::LoginFailure::kTenant);
   return false;
 }
 
@@ -183,10 +179,8 @@ void SessionRunner::FinishLogin() {
   if (std::optional<session::RouterError> error = binding.CheckLogin(*worker_->context(), login);
       error.has_value()) {
     handshake_->WriteRefusal(static_cast<wire::ClientError>(error->code), error->message, &output_);
-    Flush();
     worker_->LogLoginEnd(host_, login.user_as_given, error->message);
-    worker_->metrics()->logins_failed[metrics::LoginFailure::kTenant].Add();
-    CloseClient();
+    EndRefusedLogin(metrics::LoginFailure::kTenant);
     return;
   }
   routing::TenantHandle limits;
@@ -231,6 +225,19 @@ void SessionRunner::FinishLogin() {
   } else {
     input_ = {};
   }
+}
+
+// The answer is written; a session that only wanted another user may go on.
+void SessionRunner::EndRefusedLogin(metrics::LoginFailure why) {
+  Flush();
+  worker_->metrics()->logins_failed[why].Add();
+  if (phase_ != Phase::ChangeUser || !session_->OnChangeUserRefused()) {
+    CloseClient();
+    return;
+  }
+  handshake_.reset();
+  phase_ = Phase::Session;
+  if (!input_.empty()) PumpInput();
 }
 
 // What the login wrote, in one system call; and no buffer is kept for the rest of the connection's

@@ -118,6 +118,7 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
   void AfterSession();
   void Flush();
   void RefuseAndClose(metrics::LoginFailure why);
+  void EndRefusedLogin(metrics::LoginFailure why);
 
   Worker* const worker_;
   const ClientListener* const listener_;

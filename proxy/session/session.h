@@ -47,6 +47,7 @@ namespace bulkhead::session {
 class Session {
  public:
   static constexpr size_t kHeadLimit = 64 * 1024;
+  static constexpr uint8_t kMostRefusedChanges = 3;
 
   enum class State : uint8_t {
     ExpectCommand,
@@ -104,6 +105,9 @@ class Session {
   void OnClientGone();
   // COM_CHANGE_USER has been agreed.
   void OnUserChanged(SessionLogin login);
+  // It was refused. False: the client is to be closed, as MySQL does. MariaDB lets the old user go
+  // on with a fresh session in the same schema, and after three refusals answers 1047 (captured).
+  [[nodiscard]] bool OnChangeUserRefused();
   void OnKillDone(bool found, uint64_t id);
   // The tenant's account, bound at login.
   void TakeLimits(routing::TenantHandle limits);
@@ -256,6 +260,7 @@ class Session {
   void OnProcessKill(std::span<uint8_t> head);
   void OnChangeUser(std::span<uint8_t> head);
   void ForgetState();
+  void BeginAnew(bool server_charsets);
 
   // session_link.cc
   void Place(const RouteTarget& target, std::span<uint8_t> head);
@@ -324,6 +329,7 @@ class Session {
   SessionContext* const context_;
   SessionLogin login_;
   State state_ = State::ExpectCommand;
+  uint8_t changes_refused_ = 0;  // COM_CHANGE_USER
   uint16_t status_ = 0;  // server status flags as the client knows them
   PinSet pins_;
   routing::Epoch placed_in_;       // version of the topology in which link_ was had

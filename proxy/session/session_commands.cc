@@ -143,21 +143,26 @@ void Session::OnSetOption(std::span<uint8_t> head) {
 
 void Session::OnResetConnection() {
   // The connection is reset before anybody uses it again; the session begins anew on whichever it
-  // gets. As with a server, the current schema stays, and with it the tenant that it names.
+  // gets.
   if (link_ != nullptr) GiveBack(ReleaseHow::kReset);
+  // MySQL goes back to the server's character sets, MariaDB to those of the login.
+  BeginAnew(/*server_charsets=*/context_->server_family == ServerFamily::kMysql);
+  AnswerOk();
+}
+
+// As with a server, the current schema stays, and with it the tenant that it names.
+void Session::BeginAnew(bool server_charsets) {
   const std::string schema = tenant_.schema();
   ForgetState();
   tenant_ = TenantBinding(schema);
   (void)tenant_.CheckLogin(*context_, login_);
   StateVector vector = *state_vector_;
   vector.schema = tenant_.PhysicalSchema(*context_);
-  if (context_->server_family == ServerFamily::kMysql) {
-    // MySQL goes back to the server's character sets, MariaDB to those of the login.
+  if (server_charsets) {
     vector.charset = {};
     vector.charset.source = CharacterSet::Source::kDefault;
   }
   state_vector_ = context_->states->Intern(std::move(vector));
-  AnswerOk();
 }
 
 void Session::OnProcessKill(std::span<uint8_t> head) {
@@ -172,6 +177,10 @@ void Session::OnProcessKill(std::span<uint8_t> head) {
 }
 
 void Session::OnChangeUser(std::span<uint8_t> head) {
+  if (changes_refused_ >= kMostRefusedChanges) {
+    AnswerError(MakeError(wire::ClientError::kUnknownCommand));
+    return;
+  }
   if (link_ != nullptr) GiveBack(ReleaseHow::kReset);
   state_ = State::ExpectLogin;
   shell_->ChangeUser(head.subspan(wire::kFrameHeaderSize), head[3]);
@@ -181,6 +190,14 @@ void Session::OnUserChanged(SessionLogin login) {
   login_ = std::move(login);
   ForgetState();
   state_ = State::ExpectCommand;
+}
+
+bool Session::OnChangeUserRefused() {
+  if (context_->server_family != ServerFamily::kMariadb) return false;
+  ++changes_refused_;
+  BeginAnew(/*server_charsets=*/true);
+  state_ = State::ExpectCommand;
+  return true;
 }
 
 // All that a login sets, and nothing that came after it.

@@ -153,8 +153,8 @@ class SessionShell {
   // KILL with an id that a client of this process was given, or with a backend's id that serves the
   // same user. OnKillDone follows.
   virtual void Kill(uint64_t id, bool query_only) = 0;
-  // COM_CHANGE_USER: the login machine takes the input over; OnUserChanged follows, or the client
-  // is closed.
+  // COM_CHANGE_USER: the login machine takes the input over; OnUserChanged or OnChangeUserRefused
+  // follows.
   virtual void ChangeUser(std::span<const uint8_t> payload, uint8_t sequence) = 0;
 
   virtual void CountStatement(routing::ShardId shard, sql::StatementKind kind, Outcome outcome,

@@ -139,6 +139,9 @@ ATTRIBUTES = SETUP + [
     execute('pa', p('long', 2)), prepare('pn', 'SELECT 1'),
     Step('execute without parameters, with attributes', lambda c, m: c.command(rc.COM_STMT_EXECUTE, struct.pack('<IBI', m['pn'], 8, 1) + b'\x01\x00\x01' + b'\xfe\x00\x02at\x05value').packets, needs=rc.QUERY_ATTRIBUTES),
     execute('pn'), q('SELECT 1')]
-# After a refused COM_CHANGE_USER servers close the connection: the last step of its scenario.
-CHANGE_USER_REFUSED = [q('SELECT 1'), Step('change user, bad password', lambda c, _: [(0, c.change_user('app', 'wrong', 'tenant_acme'))], mask=[]), q('SELECT 2')]
+# MySQL closes the connection after a refused COM_CHANGE_USER; MariaDB lets the old user begin anew, three times.
+_REFUSED = Step('change user, bad password', lambda c, _: [(0, c.change_user('app', 'wrong', 'tenant_acme'))], mask=[])
+CHANGE_USER_REFUSED = [q("SET @r = 1, sql_mode = 'ANSI_QUOTES', NAMES latin2"), q('CREATE TEMPORARY TABLE tmp (x INT)'), _REFUSED,
+                       q('SELECT DATABASE(), CURRENT_USER(), @r, @@sql_mode, @@character_set_client, @@collation_connection'), q('SELECT * FROM tmp'),
+                       _REFUSED, _REFUSED, q('SELECT 3'), _REFUSED, q('SELECT 4')]
 QUIT = [q('SELECT 1'), Step('quit', lambda c, _: (c.command(rc.COM_QUIT, reply='none'), [(0, str(c.at_end()).encode())])[1])]

@@ -145,8 +145,6 @@ def differences(direct: list, routed: list) -> list[str]:
 @pytest.mark.parametrize('scenario', SCENARIOS)
 @pytest.mark.parametrize('kind, transport, eof, extra, pooling', combinations())
 def test_same_answers(fleet, routed, kind, transport, eof, extra, pooling, scenario):
-    if (kind, scenario) == ('mariadb', 'change user refused'):
-        pytest.skip('the router closes the session after a refused COM_CHANGE_USER, as MySQL does; MariaDB keeps it')
     server, login = fleet(kind), options(transport, eof, extra)
     key = (kind, transport, eof, extra, scenario)
     if key not in _direct:
