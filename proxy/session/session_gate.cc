@@ -4,44 +4,13 @@
 #include <utility>
 
 #include "proxy/session/session.h"
+#include "proxy/session/statement_traits.h"
 #include "proxy/wire/capabilities.h"
 #include "proxy/wire/responses.h"
 
 namespace bulkhead::session {
 
 namespace {
-
-// They end work, or cost a server next to nothing: refusing them would keep locks.
-bool CountsAsWork(sql::StatementKind kind) {
-  switch (kind) {
-    case sql::StatementKind::kSelect:
-    case sql::StatementKind::kDml:
-    case sql::StatementKind::kDdl:
-    case sql::StatementKind::kBegin:
-    case sql::StatementKind::kCall:
-    case sql::StatementKind::kDo:
-    case sql::StatementKind::kExecuteText:
-    case sql::StatementKind::kLockTables:
-    case sql::StatementKind::kHandler:
-    case sql::StatementKind::kAdmin:
-    case sql::StatementKind::kOther:
-      return true;
-    case sql::StatementKind::kEmpty:
-    case sql::StatementKind::kCommit:
-    case sql::StatementKind::kRollback:
-    case sql::StatementKind::kSavepoint:
-    case sql::StatementKind::kSet:
-    case sql::StatementKind::kUse:
-    case sql::StatementKind::kShow:
-    case sql::StatementKind::kKill:
-    case sql::StatementKind::kPrepareText:
-    case sql::StatementKind::kDeallocateText:
-    case sql::StatementKind::kUnlockTables:
-    case sql::StatementKind::kXa:
-      return false;
-  }
-  return false;
-}
 
 std::string_view WordsOf(routing::LimitVerdict verdict) {
   switch (verdict) {
@@ -133,39 +102,7 @@ bool Session::WaitsOut(const RouteTarget& target) const {
   return tenant.hold.value_or(of_shard) != routing::HoldPolicy::kReject;
 }
 
-// Nothing of it reaches a table or the log of a server: it may go where writes are held.
-bool Session::ReadsOnly() const {
-  constexpr uint32_t kMayWrite = sql::kUnknownFunction | sql::kUsesLockFunction |
-                                 sql::kMultiStatement | sql::kLockingRead | sql::kIntoOutfile;
-  switch (request_.kind) {
-    case sql::StatementKind::kSelect:
-    case sql::StatementKind::kBegin:
-    case sql::StatementKind::kSavepoint:
-    case sql::StatementKind::kRollback:
-    case sql::StatementKind::kSet:
-    case sql::StatementKind::kUse:
-    case sql::StatementKind::kShow:
-    case sql::StatementKind::kEmpty:
-      return (request_.flags & kMayWrite) == 0;
-    case sql::StatementKind::kDml:
-    case sql::StatementKind::kDdl:
-    case sql::StatementKind::kCommit:
-    case sql::StatementKind::kKill:
-    case sql::StatementKind::kCall:
-    case sql::StatementKind::kDo:
-    case sql::StatementKind::kPrepareText:
-    case sql::StatementKind::kExecuteText:
-    case sql::StatementKind::kDeallocateText:
-    case sql::StatementKind::kLockTables:
-    case sql::StatementKind::kUnlockTables:
-    case sql::StatementKind::kHandler:
-    case sql::StatementKind::kXa:
-    case sql::StatementKind::kAdmin:
-    case sql::StatementKind::kOther:
-      return false;
-  }
-  return false;
-}
+bool Session::ReadsOnly() const { return session::ReadsOnly(request_.kind, request_.flags); }
 
 // Whether all that a DML statement may touch is taken back with its transaction.
 bool Session::TablesKnown(const RouteTarget& target, const sql::StatementInfo& info) const {
@@ -191,16 +128,7 @@ bool Session::TransactionalSoFar() const {
   return !transaction_wrote_ || TablesVersion(target_.backend) == tables_version_;
 }
 
-// A SELECT of tables and built-in functions, without locks and variables.
-bool Session::IsPlainRead() const {
-  constexpr uint32_t kNotPlain = sql::kReadsUserVariable | sql::kWritesUserVariable |
-                                 sql::kReadsSystemVariable | sql::kReadsLastInsertId |
-                                 sql::kSetsLastInsertId | sql::kReadsFoundRows |
-                                 sql::kReadsRowCount | sql::kCalcFoundRows |
-                                 sql::kReadsConnectionId | sql::kReadsSessionStatus;
-  return request_.kind == sql::StatementKind::kSelect && ReadsOnly() &&
-         (request_.flags & kNotPlain) == 0;
-}
+bool Session::IsPlainRead() const { return session::IsPlainRead(request_.kind, request_.flags); }
 
 // Alone, outside of a transaction, and of nothing that only its own connection knows.
 bool Session::ReplicaWillDo() const {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "proxy/session/statement_traits.h"
+
 namespace bulkhead::session {
 
 namespace {
@@ -15,43 +17,6 @@ RouterError ErrorOf(const TenantResult& result) {
 
 RouteTarget TargetOf(const routing::LookupResult& where) {
   return {.shard = where.shard, .backend = where.backend, .any_backend = false};
-}
-
-bool NeedsTenant(const sql::StatementInfo& info) {
-  using sql::StatementKind;
-  if (info.Has(sql::kReferencesTable | sql::kMultiStatement | sql::kUnknownFunction |
-               sql::kUsesLockFunction))
-    return true;
-  switch (info.kind) {
-    case StatementKind::kEmpty:
-    case StatementKind::kSelect:
-    case StatementKind::kBegin:
-    case StatementKind::kCommit:
-    case StatementKind::kRollback:
-    case StatementKind::kSet:
-    case StatementKind::kShow:
-    case StatementKind::kDo:
-    case StatementKind::kUnlockTables:
-    case StatementKind::kKill:
-      return false;
-    // A syntax error, such as the SELECT $$ of a client that probes for it, is answered by any
-    // server.
-    case StatementKind::kOther:
-    case StatementKind::kDml:
-    case StatementKind::kDdl:
-    case StatementKind::kSavepoint:
-    case StatementKind::kUse:
-    case StatementKind::kCall:
-    case StatementKind::kPrepareText:
-    case StatementKind::kExecuteText:
-    case StatementKind::kDeallocateText:
-    case StatementKind::kLockTables:
-    case StatementKind::kHandler:
-    case StatementKind::kXa:
-    case StatementKind::kAdmin:
-      return true;
-  }
-  return true;
 }
 
 }  // namespace
