@@ -111,6 +111,7 @@ void ReadAll(const Section& root, Options* options) {
   ReadTls(root, options);
   ReadListeners(root, options);
   ReadUsers(root, options);
+  ReadRuntime(root, options);
   ReadLimits(root, options);
   ReadTenancy(root, options);
   ReadTopology(root, options);
@@ -184,6 +185,7 @@ LoadResult Load(std::string_view text, const std::string& file, const Environmen
   } catch (const YAML::Exception& error) {
     return SyntaxError(file, error);
   }
+  options->given = report.TakeGiven();
   if (!report.has_errors()) result.options = std::move(options);
   result.errors = report.Take();
   return result;
@@ -221,6 +223,26 @@ LoadResult LoadFile(const std::string& path, const Environment& environment) {
     result.errors.insert(result.errors.begin(), std::move(warning));
   }
   return result;
+}
+
+std::optional<AdminAccess> LoadAdminAccess(const std::string& path, const Environment& environment,
+                                           std::string* why) {
+  const auto file = environment.read_file(path, why);
+  if (!file) return std::nullopt;
+  AdminAccess access;
+  try {
+    Report report(path, environment);
+    const Section root(report, YAML::Load(file->content), "", "");
+    Options options;
+    ReadAdminListener(root, &options);
+    ReadAdminUsers(root, &options);
+    access.listener = std::move(options.admin);
+    access.users = std::move(options.admin_users);
+  } catch (const YAML::Exception&) {
+    *why = "it is not valid YAML";
+    return std::nullopt;
+  }
+  return access;
 }
 
 int Check(const std::string& path, std::ostream& out, const Environment& environment) {

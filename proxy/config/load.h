@@ -72,6 +72,17 @@ struct LoadResult {
 // `bulkhead topology import` reads. Of the options nothing else is filled in but tenant_limits.
 [[nodiscard]] LoadResult LoadTopology(std::string_view text, const std::string& file);
 
+// What the admin client needs of a router's configuration: where it listens and who may log in, as
+// far as this process can read it (a password that it can't read is absent). nullopt: the file
+// can't be read, *why says it. Other errors are nobody's business here.
+struct AdminAccess {
+  std::optional<AdminListener> listener;
+  std::vector<AdminUser> users;
+};
+[[nodiscard]] std::optional<AdminAccess> LoadAdminAccess(const std::string& path,
+                                                         const Environment& environment,
+                                                         std::string* why);
+
 // `bulkhead check FILE`: all errors and warnings to `out` in compiler style, then one line of
 // summary. Returns the exit code: 0 usable (warnings or not), 1 errors.
 int Check(const std::string& path, std::ostream& out,

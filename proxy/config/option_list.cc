@@ -206,6 +206,14 @@ constexpr Option kOptions[] = {
     {"clients.idle_timeout", "duration", "8h", "A client that sends nothing is closed after this."},
     {"clients.max_allowed_packet", "size", "1GiB", "The longest statement of a client."},
 
+    {"admin.max_connections", "number", "100",
+     "Connections to the admin listener. One more takes the place of the one that has been idle "
+     "longest, if that is a minute or more."},
+    {"admin.max_unauthenticated", "number", "20",
+     "Of them, not logged in yet. One more takes the place of the oldest."},
+    {"admin.idle_timeout", "duration", "8h",
+     "A connection to the admin listener that sends nothing is closed after this."},
+
     {"tls.clients.cert", "path", "",
      "Certificate chain (PEM) for clients. Left out, with `key`: no TLS to clients."},
     {"tls.clients.key", "path", "", "Private key (PEM) of `cert`."},
@@ -271,6 +279,48 @@ constexpr Option kOptions[] = {
      "Whose they are. Required. With no `slots` at all they are spread evenly over the shards."},
 };
 
+// The longest prefix decides.
+constexpr std::pair<std::string_view, OptionChange> kChanges[] = {
+    {"listen", OptionChange::kRestart},
+    {"listen.mysql[].tls", OptionChange::kReload},
+    {"listen.admin.tls", OptionChange::kReload},
+    {"workers", OptionChange::kRestart},
+    {"state_dir", OptionChange::kRestart},
+    {"tenancy", OptionChange::kRestart},
+    {"tenancy.unassigned", OptionChange::kSeed},
+    {"topology", OptionChange::kSeed},
+    {"users", OptionChange::kReload},
+    {"admin_users", OptionChange::kReload},
+    {"probe", OptionChange::kReload},
+    {"control", OptionChange::kReload},
+    {"tls", OptionChange::kReload},
+    {"log.file", OptionChange::kReload},
+    {"log", OptionChange::kSet},
+    {"shutdown_timeout", OptionChange::kSet},
+    {"hold", OptionChange::kSet},
+    {"health", OptionChange::kSet},
+    {"tenant_limits", OptionChange::kSet},
+    {"pools", OptionChange::kSet},
+    {"clients", OptionChange::kSet},
+    {"admin", OptionChange::kSet},
+    {"compression", OptionChange::kSet},
+    {"metrics", OptionChange::kSet},
+};
+
+std::string_view ChangeWord(OptionChange change) {
+  switch (change) {
+    case OptionChange::kSet:
+      return "SET, reload";
+    case OptionChange::kReload:
+      return "reload";
+    case OptionChange::kRestart:
+      return "restart";
+    case OptionChange::kSeed:
+      return "empty store";
+  }
+  return "";
+}
+
 size_t EditDistance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0);
@@ -303,6 +353,20 @@ std::string Escaped(std::string_view text) {
 }  // namespace
 
 std::span<const Option> OptionList() { return kOptions; }
+
+OptionChange ChangeOf(std::string_view path) {
+  OptionChange change = OptionChange::kRestart;
+  size_t longest = 0;
+  for (const auto& [prefix, its] : kChanges) {
+    const bool covers =
+        path.starts_with(prefix) &&
+        (path.size() == prefix.size() || path[prefix.size()] == '.' || path[prefix.size()] == '[');
+    if (!covers || prefix.size() < longest) continue;
+    longest = prefix.size();
+    change = its;
+  }
+  return change;
+}
 
 const Option* FindOption(std::string_view path) {
   const auto* it = std::find_if(std::begin(kOptions), std::end(kOptions),
@@ -348,13 +412,15 @@ std::string OptionTable() {
     const std::string_view its = SectionOf(option.path);
     if (its != section) {
       section = its;
-      absl::StrAppend(&out, "\n### ", section.empty() ? "At the root" : Abs(section),
-                      "\n\n| key | value | default | meaning |\n|---|---|---|---|\n");
+      absl::StrAppend(
+          &out, "\n### ", section.empty() ? "At the root" : Abs(section),
+          "\n\n| key | value | default | meaning | changed by |\n|---|---|---|---|---|\n");
     }
     const std::string fallback =
         option.fallback.empty() ? "" : absl::StrCat("`", Abs(option.fallback), "`");
     absl::StrAppend(&out, "| `", Abs(option.path), "` | ", Escaped(option.type), " | ", fallback,
-                    " | ", Escaped(option.help), " |\n");
+                    " | ", Escaped(option.help), " | ", Abs(ChangeWord(ChangeOf(option.path))),
+                    " |\n");
   }
   return out;
 }

@@ -7,12 +7,21 @@
 #ifndef BULKHEAD_PROXY_CONFIG_OPTION_LIST_H_
 #define BULKHEAD_PROXY_CONFIG_OPTION_LIST_H_
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace bulkhead::config {
+
+// How a changed value takes effect.
+enum class OptionChange : uint8_t {
+  kSet,      // SET, or the file and RELOAD CONFIG
+  kReload,   // the file and RELOAD CONFIG
+  kRestart,  // the file and a restart
+  kSeed,     // it seeds an empty store; admin statements change the stored topology
+};
 
 struct Option {
   std::string_view path;
@@ -22,6 +31,7 @@ struct Option {
 };
 
 std::span<const Option> OptionList();
+[[nodiscard]] OptionChange ChangeOf(std::string_view path);
 // nullptr if there is no such key.
 const Option* FindOption(std::string_view path);
 // The keys right below `section` ("" the root), in the list's order: "pools" for "", "max_age" for

@@ -10,8 +10,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -155,6 +158,13 @@ struct Clients {
   uint64_t max_allowed_packet = 1ull << 30;       // of a statement
 };
 
+// Of the admin listener. Times of login and the size of a login's packets are `clients`'.
+struct AdminLimits {
+  uint32_t max_connections = 100;
+  uint32_t max_unauthenticated = 20;
+  Duration idle_timeout = std::chrono::hours(8);
+};
+
 struct ClientTls {
   std::string cert, key, ca;           // files; cert and key empty: no TLS to clients
   TlsMode mode = TlsMode::kPreferred;  // default of the listeners
@@ -202,6 +212,7 @@ struct Options {
   std::vector<std::pair<std::string, routing::TenantLimit>> tenant_limits;
   Pools pools;
   Clients clients;
+  AdminLimits admin_limits;
   ClientTls client_tls;
   BackendTlsOptions backend_tls;
   Compression compression;
@@ -209,6 +220,10 @@ struct Options {
   Log log;
   Duration shutdown_timeout = std::chrono::seconds(30);  // SIGTERM: wait that long for running work
   std::shared_ptr<const routing::Topology> topology;     // the seed, built and checked; never null
+
+  // Where values come from (variables.h): keys that the file gives, and what operators have SET.
+  std::set<std::string, std::less<>> given;
+  std::map<std::string, std::string, std::less<>> overrides;
 
   const User* FindUser(std::string_view name) const;
 };

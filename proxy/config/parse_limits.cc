@@ -83,7 +83,12 @@ void ReadLog(const Section& section, Log* out) {
                                                                  {"json", LogFormat::kJson}};
   section.Choice<LogLevel>("level", kLevels, &out->level);
   section.Choice<LogFormat>("format", kFormats, &out->format);
-  if (section.Text("file", &out->file)) out->file = section.report().Resolve(out->file);
+}
+
+void ReadAdminLimits(const Section& section, AdminLimits* out) {
+  section.Number("max_connections", 1, 10'000, &out->max_connections);
+  section.Number("max_unauthenticated", 1, 10'000, &out->max_unauthenticated);
+  section.Time("idle_timeout", 1s, &out->idle_timeout);
 }
 
 constexpr std::pair<std::string_view, TlsVersion> kTlsVersions[] = {{"1.2", TlsVersion::kTls12},
@@ -130,15 +135,22 @@ void ReadTls(const Section& root, Options* out) {
   }
 }
 
-void ReadLimits(const Section& root, Options* out) {
+void ReadRuntime(const Section& root, Options* out) {
   ReadHold(root.Map("hold"), &out->hold);
   ReadHealth(root.Map("health"), &out->health);
   ReadTenantLimit(root.Map("tenant_limits"), &out->tenant_limit);
   ReadPools(root.Map("pools"), &out->pools);
   ReadClients(root.Map("clients"), &out->clients);
+  ReadAdminLimits(root.Map("admin"), &out->admin_limits);
   ReadCompression(root.Map("compression"), &out->compression);
   root.Map("metrics").Number("busiest_tenants", 0, 1000, &out->metrics.busiest_tenants);
   ReadLog(root.Map("log"), &out->log);
+  root.Time("shutdown_timeout", Duration(0), &out->shutdown_timeout);
+}
+
+void ReadLimits(const Section& root, Options* out) {
+  const Section log = root.Map("log", /*again=*/true);
+  if (log.Text("file", &out->log.file)) out->log.file = log.report().Resolve(out->log.file);
   std::string workers;
   if (root.Text("workers", &workers) && workers != "auto") {
     const auto number = ParseNumber(workers);
@@ -151,7 +163,6 @@ void ReadLimits(const Section& root, Options* out) {
   if (root.Text("state_dir", &out->state_dir) && out->state_dir.front() != '/') {
     root.Error("state_dir", "needs an absolute path, not " + Quoted(out->state_dir));
   }
-  root.Time("shutdown_timeout", Duration(0), &out->shutdown_timeout);
 }
 
 }  // namespace bulkhead::config

@@ -208,12 +208,18 @@ void ReadListeners(const Section& root, Options* out) {
   ReadAdmin(listen, "http", &out->http);
 }
 
+void ReadAdminListener(const Section& root, Options* out) {
+  if (root.Has("listen")) ReadAdmin(root.Map("listen", /*again=*/true), "admin", &out->admin);
+}
+
 void FinishListeners(const Section& root, Options* out) {
   const Section listen = root.Map("listen", /*again=*/true);
   if (!listen.exists()) return;
   FinishMysql(listen, out);
   CheckReachable(listen, "admin", *out, out->admin);
   CheckReachable(listen, "http", *out, out->http);
+  if (out->admin && out->admin->address.is_local() && out->admin_users.empty())
+    listen.Warning("admin", "there are no admin_users: nobody can log on there");
   std::vector<std::pair<std::string, std::string>> seen;
   const auto once = [&](const routing::Address& address, std::string_view key) {
     const std::string text = address.ToString();

@@ -201,6 +201,12 @@ Choices<routing::Pooling> PoolingChoices() { return kPooling; }
 
 void ReadUsers(const Section& root, Options* out) {
   root.EachMap("users", [&](const Section& section) { ReadUser(section, out); });
+  ReadAdminUsers(root, out);
+  ReadAccount(root, "probe", &out->probe);
+  ReadAccount(root, "control", &out->control);
+}
+
+void ReadAdminUsers(const Section& root, Options* out) {
   root.EachMap("admin_users", [&](const Section& section) {
     AdminUser user;
     ReadName(section, "user", &user.name);
@@ -213,8 +219,6 @@ void ReadUsers(const Section& root, Options* out) {
     }
     out->admin_users.push_back(std::move(user));
   });
-  ReadAccount(root, "probe", &out->probe);
-  ReadAccount(root, "control", &out->control);
 }
 
 void CheckUsers(const Section& root, const Options& options) {

@@ -16,15 +16,17 @@ Choices<routing::BackendTls> BackendTlsChoices();
 Choices<TlsMode> TlsModeChoices();
 
 void ReadListeners(const Section& root, Options* out);
+void ReadAdminListener(const Section& root, Options* out);
 // Listeners' rules that need the rest: certificates, users, families of the seed. After everything
 // else.
 void FinishListeners(const Section& root, Options* out);
 void ReadTls(const Section& root, Options* out);
 void ReadUsers(const Section& root, Options* out);
+void ReadAdminUsers(const Section& root, Options* out);
 // After tenancy and topology.
 void CheckUsers(const Section& root, const Options& options);
-void ReadLimits(const Section& root,
-                Options* out);  // hold, pools, clients, compression, metrics, log, ...
+void ReadLimits(const Section& root, Options* out);   // workers, state_dir, log.file
+void ReadRuntime(const Section& root, Options* out);  // what may change while the router runs
 void ReadHold(const Section& section, Hold* out);
 void ReadTenantLimit(const Section& section, routing::TenantLimit* out);
 void ReadHealth(const Section& section, routing::HealthRules* out);

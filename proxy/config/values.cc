@@ -123,4 +123,25 @@ std::optional<Verifier> ParseVerifier(std::string_view text) {
   return std::nullopt;
 }
 
+std::string DurationText(Duration duration) {
+  const int64_t ns = duration.count();
+  if (ns == 0) return "0s";
+  for (const auto& [unit_ns, unit] : {std::pair<int64_t, const char*>{3'600'000'000'000, "h"},
+                                      {60'000'000'000, "m"},
+                                      {1'000'000'000, "s"},
+                                      {1'000'000, "ms"},
+                                      {1'000, "us"}}) {
+    if (ns % unit_ns == 0) return std::to_string(ns / unit_ns) + unit;
+  }
+  return std::to_string(ns) + "ns";
+}
+
+std::string SizeText(uint64_t bytes) {
+  for (const auto& [shift, unit] : {std::pair{30, "GiB"}, {20, "MiB"}, {10, "KiB"}}) {
+    if (bytes != 0 && bytes % (uint64_t{1} << shift) == 0)
+      return std::to_string(bytes >> shift) + unit;
+  }
+  return std::to_string(bytes) + "B";
+}
+
 }  // namespace bulkhead::config

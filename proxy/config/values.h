@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "proxy/config/options.h"
@@ -22,6 +23,10 @@ std::optional<bool> ParseBool(std::string_view text);
 bool IsNetwork(std::string_view text);
 // See VerifierKind; "0x" and hex digits stand for the bytes of the sha2 form.
 std::optional<Verifier> ParseVerifier(std::string_view text);
+
+// As one would write it, in the largest unit that needs no fraction; read back as the same.
+std::string DurationText(Duration duration);
+std::string SizeText(uint64_t bytes);
 
 }  // namespace bulkhead::config
 

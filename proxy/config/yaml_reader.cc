@@ -154,6 +154,8 @@ void Section::ReadEntry(const YAML::Node& key_node, const YAML::Node& value, boo
   }
   if (Has(key)) return error(PathOf(key), "is given twice");
   if (value.IsNull()) return error(PathOf(key), "has no value; leave the key out instead");
+  // Of lists only the list: nobody asks where one of its elements comes from.
+  if (pattern_.find('[') == std::string::npos) report_.NoteGiven(PathOf(key));
   entries_.emplace_back(key, value);
 }
 

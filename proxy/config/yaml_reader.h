@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,9 @@ class Report {
   const Environment& environment() const { return environment_; }
   // Relative to the folder of the configuration file.
   std::string Resolve(const std::string& path) const;
+  // A key that is given, as a path.
+  void NoteGiven(std::string path) { given_.insert(std::move(path)); }
+  std::set<std::string, std::less<>> TakeGiven() { return std::move(given_); }
   // By line; what was too many is one last line.
   std::vector<ConfigError> Take();
 
@@ -44,6 +48,7 @@ class Report {
   std::string file_;
   const Environment& environment_;
   std::vector<ConfigError> errors_;
+  std::set<std::string, std::less<>> given_;
   size_t errors_seen_ = 0;
   size_t left_out_ = 0;
 };

@@ -8,25 +8,14 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "proxy/config/values.h"
 
 namespace bulkhead::control {
 
 namespace {
 
-// The largest unit that says it without a fraction; the configuration has none below 1 ms.
-std::string DurationText(Duration duration) {
-  const int64_t ns = duration.count();
-  if (ns % 1'000'000'000 == 0) return absl::StrCat(ns / 1'000'000'000, "s");
-  return absl::StrCat(ns / 1'000'000, "ms");
-}
-
-std::string SizeText(uint64_t bytes) {
-  for (const auto& [shift, unit] : {std::pair{30, "GiB"}, {20, "MiB"}, {10, "KiB"}}) {
-    if (bytes != 0 && bytes % (uint64_t{1} << shift) == 0)
-      return absl::StrCat(bytes >> shift, unit);
-  }
-  return absl::StrCat(bytes, "B");
-}
+using config::DurationText;
+using config::SizeText;
 
 void EmitBackend(YAML::Emitter* out, const routing::BackendSpec& spec) {
   *out << YAML::Flow << YAML::BeginMap << YAML::Key << "name" << YAML::Value << spec.name
