@@ -3,7 +3,6 @@
 #include <ctime>
 #include <utility>
 
-#include "proxy/auth/rsa_key.h"
 #include "proxy/session/capability_rules.h"
 
 namespace bulkhead {
@@ -12,19 +11,6 @@ namespace {
 
 io::TlsVersion VersionOf(config::TlsVersion version) {
   return version == config::TlsVersion::kTls13 ? io::TlsVersion::kTls13 : io::TlsVersion::kTls12;
-}
-
-// The configured certificate, or one made now: clients that ask for encryption without checking are
-// served either way.
-io::TlsContext::Ptr MakeClientTls(const config::ClientTls& tls, std::string* error) {
-  io::TlsServerOptions options;
-  options.cert_file = tls.cert;
-  options.key_file = tls.key;
-  options.client_ca_file = tls.ca;
-  options.min_version = VersionOf(tls.min_version);
-  if (tls.cert.empty())
-    return io::TlsContext::MakeSelfSigned(options, "bulkhead", std::time(nullptr), error);
-  return io::TlsContext::MakeServer(options, error);
 }
 
 // MariaDB's protocol knows zlib only.
@@ -40,14 +26,25 @@ wire::Capabilities CompressionBits(const config::Compression& compression, bool 
 
 }  // namespace
 
-std::vector<std::shared_ptr<const io::ClientListener>> MakeListeners(const config::Options& options,
-                                                                     std::string* error) {
+io::TlsContext::Ptr MakeClientTls(const config::ClientTls& tls, const io::TlsContext::Ptr& previous,
+                                  std::string* error) {
+  io::TlsServerOptions options;
+  options.cert_file = tls.cert;
+  options.key_file = tls.key;
+  options.client_ca_file = tls.ca;
+  options.min_version = VersionOf(tls.min_version);
+  if (!tls.cert.empty()) return io::TlsContext::MakeServer(options, error);
+  if (previous != nullptr) return previous;
+  return io::TlsContext::MakeSelfSigned(options, "bulkhead", std::time(nullptr), error);
+}
+
+std::vector<std::shared_ptr<const io::ClientListener>> MakeListeners(
+    const config::Options& options, const io::TlsContext::Ptr& tls,
+    const std::shared_ptr<const auth::RsaKeyPair>& rsa, std::string* error) {
   std::vector<std::shared_ptr<const io::ClientListener>> listeners;
-  const io::TlsContext::Ptr tls = MakeClientTls(options.client_tls, error);
-  if (tls == nullptr) return listeners;
-  const std::shared_ptr<const auth::RsaKeyPair> rsa = auth::RsaKeyPair::Generate();
   for (const config::MysqlListener& configured : options.mysql) {
     auto listener = std::make_shared<io::ClientListener>();
+    listener->index = listeners.size();
     const std::optional<io::SocketAddress> address =
         configured.address.is_unix()
             ? io::SocketAddress::FromUnixPath(configured.address.socket_path)

@@ -1,6 +1,6 @@
 // From the configuration's listeners and TLS options to what workers need of them.
 //
-// Thread: the main thread at start. Errors: *error in words; files are named.
+// Thread: the main thread, at start and at a reload. Errors: *error in words; files are named.
 #ifndef BULKHEAD_PROXY_LISTENER_SETUP_H_
 #define BULKHEAD_PROXY_LISTENER_SETUP_H_
 
@@ -8,13 +8,20 @@
 #include <string>
 #include <vector>
 
+#include "proxy/auth/rsa_key.h"
 #include "proxy/config/options.h"
 #include "proxy/io/worker.h"
 
 namespace bulkhead {
 
+// The configured certificate, or, where there is none, `previous`, or one made now: clients that
+// ask for encryption without checking are served either way. nullptr: *error.
+[[nodiscard]] io::TlsContext::Ptr MakeClientTls(const config::ClientTls& tls,
+                                                const io::TlsContext::Ptr& previous,
+                                                std::string* error);
 [[nodiscard]] std::vector<std::shared_ptr<const io::ClientListener>> MakeListeners(
-    const config::Options& options, std::string* error);
+    const config::Options& options, const io::TlsContext::Ptr& tls,
+    const std::shared_ptr<const auth::RsaKeyPair>& rsa, std::string* error);
 // nullptr without an error where TLS to backends is disabled.
 [[nodiscard]] io::TlsContext::Ptr MakeBackendTls(const config::Options& options,
                                                  std::string* error);

@@ -5,19 +5,27 @@
 
 #include <csignal>
 #include <ctime>
+#include <deque>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "metrics/registry.h"
+#include "proxy/admin/admin_server.h"
+#include "proxy/admin/live_source.h"
+#include "proxy/auth/rsa_key.h"
 #include "proxy/control/control_loop.h"
+#include "proxy/control/fleet_collector.h"
 #include "proxy/control/router_id.h"
 #include "proxy/http/http_server.h"
 #include "proxy/http/monitoring_pages.h"
 #include "proxy/io/worker.h"
 #include "proxy/listener_setup.h"
+#include "proxy/reloader.h"
 #include "proxy/session/pins.h"
 #include "proxy/store_setup.h"
 #include "proxy/users.h"
@@ -38,11 +46,16 @@ class Accounts final : public io::ProcessAccounts {
     if (budget->limit() != limit) budget->SetLimit(limit);  // altered by an operator
     return budget.get();
   }
+  // Of budgets that are asked for from now on.
+  void SetDefaultLimit(uint32_t limit) {
+    std::lock_guard lock(mutex_);
+    default_limit_ = limit;
+  }
 
  private:
-  const uint32_t default_limit_;
   // Taken when a worker meets a backend for the first time, and when a backend's pace changes.
   std::mutex mutex_;
+  uint32_t default_limit_;
   absl::flat_hash_map<routing::BackendId, std::unique_ptr<routing::ConnectionBudget>> budgets_;
 };
 
@@ -59,33 +72,59 @@ metrics::TopologyNames NamesOf(const routing::Topology& topology) {
   return names;
 }
 
+// SIGUSR1: every worker has ended. SIGUSR2: somebody asks for another configuration.
 sigset_t HandledSignals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals, signal);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&signals, signal);
   return signals;
 }
 
 }  // namespace
 
 struct Server::Impl {
-  std::shared_ptr<const config::Options> options;
+  struct Asked {
+    control::ConfigRequest request;
+    std::function<void(control::ConfigAnswer)> done;
+  };
+
+  std::shared_ptr<const config::Options> options;  // of the start
+  std::string file;
   std::string version;
   std::unique_ptr<Accounts> accounts;
   std::unique_ptr<metrics::Registry> registry;
   std::unique_ptr<routing::GateBoard> gates = std::make_unique<routing::GateBoard>();
   std::unique_ptr<control::ControlLoop> control;
   routing::TenantLimits limits;
+  std::shared_ptr<ConfiguredUsers> users;
   std::vector<io::Worker*> worker_pointers;
   std::vector<std::unique_ptr<io::Worker>> workers;
+  std::unique_ptr<Reloader> reloader;
+  std::unique_ptr<control::FleetCollector> fleet;
+  std::unique_ptr<admin::LiveSource> source;
+  std::unique_ptr<admin::AdminServer> admin;
   std::unique_ptr<http::HttpServer> http;
+  std::mutex asked_mutex;
+  std::deque<Asked> asked;
 
+  void MakeRegistry();
+  void MakeControl(const BuiltOptions& built, StoreAtStart store);
+  std::string MakeWorkers(const BuiltOptions& built);
+  std::string MakeAdmin(const BuiltOptions& built,
+                        const std::shared_ptr<const auth::RsaKeyPair>& rsa);
   std::string StartHttp();
+  void Publish(const BuiltOptions& built);
+  // Any thread.
+  void Ask(control::ConfigRequest request, std::function<void(control::ConfigAnswer)> done);
+  void AnswerAsked();
+  void ReloadBySignal();
 };
 
-Server::Server(std::shared_ptr<const config::Options> options, std::string version)
+Server::Server(std::shared_ptr<const config::Options> options, std::string file,
+               std::string version)
     : impl_(std::make_unique<Impl>()) {
   impl_->options = std::move(options);
+  impl_->file = std::move(file);
   impl_->version = std::move(version);
 }
 
@@ -100,63 +139,107 @@ std::string Server::Start() {
   std::string error;
   StoreAtStart store;
   if (error = OpenStore(&impl_->options, &store); !error.empty()) return error;
-  const config::Options& options = *impl_->options;
-  impl_->accounts = std::make_unique<Accounts>(options.pools.max_connections);
-  metrics::Registry::Options metrics_options;
-  metrics_options.version = impl_->version;
-  metrics_options.start_time_seconds = static_cast<double>(std::time(nullptr));
-  for (std::string_view name : session::kPinNames) metrics_options.pin_reasons.emplace_back(name);
-  metrics_options.health = [this]() -> std::shared_ptr<const metrics::HealthView> {
-    return impl_->control == nullptr ? nullptr : impl_->control->View();
-  };
-  metrics_options.names = [this] {
-    return NamesOf(impl_->control == nullptr ? *impl_->options->topology
-                                             : *impl_->control->Snapshot());
-  };
-  impl_->registry = std::make_unique<metrics::Registry>(std::move(metrics_options));
-
-  impl_->limits.SetDefault(options.tenant_limit);
-
-  io::WorkerSetup setup;
-  setup.options = impl_->options;
-  setup.listeners = MakeListeners(options, &error);
-  if (!error.empty()) return error;
-  setup.backend_tls = MakeBackendTls(options, &error);
-  if (!error.empty()) return error;
-  setup.login_policy = std::make_shared<const ConfiguredUsers>(impl_->options);
-  setup.accounts = impl_->accounts.get();
-  setup.workers = &impl_->worker_pointers;
-  impl_->control = std::make_unique<control::ControlLoop>(control::ControlLoop::Setup{
-      .options = impl_->options,
-      .backend_tls = setup.backend_tls,
-      .workers = &impl_->worker_pointers,
-      .gates = impl_->gates.get(),
-      .router_id = control::RouterId(options.state_dir),
-      .limits = &impl_->limits,
-      .shut_down = [] { kill(getpid(), SIGTERM); },
-      .budget_of =
-          [this](const routing::Backend& backend) { return impl_->accounts->BudgetOf(backend); },
-      .store = std::move(store.store),
-      .stored = std::move(store.state)});
-  setup.gates = impl_->gates.get();
-  setup.limits = &impl_->limits;
-  setup.gate_keeper = impl_->control.get();
-
-  const uint32_t count =
-      options.workers != 0 ? options.workers : std::max(1u, std::thread::hardware_concurrency());
-  for (uint32_t i = 0; i < std::min(count, io::Worker::kMaxWorkers); ++i) {
-    setup.index = i;
-    setup.metrics = impl_->registry->AddWorker("worker-" + std::to_string(i));
-    impl_->workers.push_back(std::make_unique<io::Worker>(setup));
-    impl_->worker_pointers.push_back(impl_->workers.back().get());
-    if (error = impl_->workers.back()->Listen(); !error.empty()) return error;
-  }
+  const std::shared_ptr<const auth::RsaKeyPair> rsa = auth::RsaKeyPair::Generate();
+  impl_->reloader = std::make_unique<Reloader>(
+      Reloader::Setup{.file = impl_->file,
+                      .rsa = rsa,
+                      .publish = [this](const BuiltOptions& built) { impl_->Publish(built); },
+                      .topology = [this] { return impl_->control->Snapshot(); }});
+  const std::optional<BuiltOptions> built =
+      impl_->reloader->Begin(impl_->options, store.variables, &error);
+  if (!built.has_value()) return error;
+  impl_->options = built->options;
+  impl_->accounts = std::make_unique<Accounts>(impl_->options->pools.max_connections);
+  impl_->MakeRegistry();
+  impl_->limits.SetDefault(impl_->options->tenant_limit);
+  impl_->users = std::make_shared<ConfiguredUsers>(impl_->options);
+  impl_->MakeControl(*built, std::move(store));
+  if (error = impl_->MakeWorkers(*built); !error.empty()) return error;
+  if (error = impl_->MakeAdmin(*built, rsa); !error.empty()) return error;
   if (error = impl_->StartHttp(); !error.empty()) return error;
   impl_->control->Start();
   for (const auto& worker : impl_->workers) worker->Start();
-  for (const auto& listener : setup.listeners)
+  if (impl_->admin != nullptr) impl_->admin->Start();
+  for (const auto& listener : built->listeners)
     spdlog::info("listening for clients on {}", listener->address.ToText());
+  if (impl_->admin != nullptr)
+    spdlog::info("listening for operators on {}", impl_->options->admin->address.ToString());
   return {};
+}
+
+void Server::Impl::MakeRegistry() {
+  metrics::Registry::Options metrics_options;
+  metrics_options.version = version;
+  metrics_options.start_time_seconds = static_cast<double>(std::time(nullptr));
+  for (std::string_view name : session::kPinNames) metrics_options.pin_reasons.emplace_back(name);
+  metrics_options.health = [this]() -> std::shared_ptr<const metrics::HealthView> {
+    return control == nullptr ? nullptr : control->View();
+  };
+  metrics_options.names = [this] {
+    return NamesOf(control == nullptr ? *options->topology : *control->Snapshot());
+  };
+  registry = std::make_unique<metrics::Registry>(std::move(metrics_options));
+}
+
+void Server::Impl::MakeControl(const BuiltOptions& built, StoreAtStart store) {
+  control = std::make_unique<control::ControlLoop>(control::ControlLoop::Setup{
+      .options = built.options,
+      .backend_tls = built.backend_tls,
+      .workers = &worker_pointers,
+      .gates = gates.get(),
+      .router_id = control::RouterId(built.options->state_dir),
+      .limits = &limits,
+      .shut_down = [] { kill(getpid(), SIGTERM); },
+      .configure =
+          [this](control::ConfigRequest request, std::function<void(control::ConfigAnswer)> done) {
+            Ask(std::move(request), std::move(done));
+          },
+      .budget_of = [this](const routing::Backend& backend) { return accounts->BudgetOf(backend); },
+      .store = std::move(store.store),
+      .stored = std::move(store.state)});
+}
+
+std::string Server::Impl::MakeWorkers(const BuiltOptions& built) {
+  io::WorkerSetup setup;
+  setup.options = built.options;
+  setup.listeners = built.listeners;
+  setup.backend_tls = built.backend_tls;
+  setup.login_policy = users;
+  setup.accounts = accounts.get();
+  setup.workers = &worker_pointers;
+  setup.gates = gates.get();
+  setup.limits = &limits;
+  setup.gate_keeper = control.get();
+  const uint32_t count = built.options->workers != 0
+                             ? built.options->workers
+                             : std::max(1u, std::thread::hardware_concurrency());
+  for (uint32_t i = 0; i < std::min(count, io::Worker::kMaxWorkers); ++i) {
+    setup.index = i;
+    setup.metrics = registry->AddWorker("worker-" + std::to_string(i));
+    workers.push_back(std::make_unique<io::Worker>(setup));
+    worker_pointers.push_back(workers.back().get());
+    if (std::string error = workers.back()->Listen(); !error.empty()) return error;
+  }
+  return {};
+}
+
+std::string Server::Impl::MakeAdmin(const BuiltOptions& built,
+                                    const std::shared_ptr<const auth::RsaKeyPair>& rsa) {
+  fleet = std::make_unique<control::FleetCollector>(control.get(), worker_pointers);
+  source = std::make_unique<admin::LiveSource>(
+      admin::LiveSource::Setup{.fleet = fleet.get(),
+                               .registry = registry.get(),
+                               .limits = &limits,
+                               .options = [this] { return reloader->Current(); },
+                               .version = admin::AdminVersion(version)});
+  if (!built.options->admin.has_value()) return {};
+  admin = std::make_unique<admin::AdminServer>(admin::AdminSetup{.options = built.options,
+                                                                 .tls = built.client_tls,
+                                                                 .rsa = rsa,
+                                                                 .version = version,
+                                                                 .desk = control->operators(),
+                                                                 .source = source.get()});
+  return admin->Listen();
 }
 
 std::string Server::Impl::StartHttp() {
@@ -172,18 +255,64 @@ std::string Server::Impl::StartHttp() {
   return {};
 }
 
+// --- another configuration
+// --------------------------------------------------------------------------------
+
+void Server::Impl::Publish(const BuiltOptions& built) {
+  limits.SetDefault(built.options->tenant_limit);
+  accounts->SetDefaultLimit(built.options->pools.max_connections);
+  users->Replace(built.options);
+  control->PublishOptions(built.options, built.backend_tls);
+  for (const auto& worker : workers)
+    worker->PublishOptions({built.options, built.listeners, built.backend_tls});
+  if (admin != nullptr) admin->PublishOptions(built.options, built.client_tls);
+}
+
+void Server::Impl::Ask(control::ConfigRequest request,
+                       std::function<void(control::ConfigAnswer)> done) {
+  {
+    const std::lock_guard lock(asked_mutex);
+    asked.push_back({std::move(request), std::move(done)});
+  }
+  kill(getpid(), SIGUSR2);
+}
+
+void Server::Impl::AnswerAsked() {
+  while (true) {
+    Asked next;
+    {
+      const std::lock_guard lock(asked_mutex);
+      if (asked.empty()) return;
+      next = std::move(asked.front());
+      asked.pop_front();
+    }
+    const bool reload = next.request.kind == control::ConfigRequest::Kind::kReload;
+    next.done(reload ? reloader->Reload() : reloader->Set(next.request.name, next.request.value));
+  }
+}
+
+void Server::Impl::ReloadBySignal() {
+  const control::ConfigAnswer answer = reloader->Reload();
+  for (const std::string& note : answer.notes) spdlog::warn("SIGHUP: {}", note);
+  if (answer.status.ok()) {
+    spdlog::info("SIGHUP: {}", answer.message);
+  } else {
+    spdlog::error("SIGHUP: {}", std::string(answer.status.message()));
+  }
+}
+
 int Server::Run() {
-  // SIGUSR1 is the joiner's: every worker has ended.
   const sigset_t signals = HandledSignals();
-  const auto wait_ms = static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(impl_->options->shutdown_timeout)
-          .count());
   std::thread joiner;
   while (true) {
     int signal = 0;
     sigwait(&signals, &signal);
     if (signal == SIGHUP) {
-      spdlog::warn("SIGHUP: this version reads its configuration at start only");
+      impl_->ReloadBySignal();
+      continue;
+    }
+    if (signal == SIGUSR2) {
+      impl_->AnswerAsked();
       continue;
     }
     if (signal == SIGUSR1) {
@@ -193,6 +322,8 @@ int Server::Run() {
     const bool second = joiner.joinable();
     spdlog::info(second ? "second signal: ending at once"
                         : "stopping: no new clients, what runs may end");
+    const auto wait_ms =
+        static_cast<uint64_t>(routing::ToMillis(impl_->reloader->Current()->shutdown_timeout));
     for (const auto& worker : impl_->workers) worker->RequestShutdown(second ? 0 : wait_ms);
     if (!second) {
       joiner = std::thread([this, main = pthread_self()] {
@@ -204,6 +335,10 @@ int Server::Run() {
   joiner.join();
   impl_->control->Stop();
   impl_->control->Join();
+  if (impl_->admin != nullptr) {
+    impl_->admin->Stop();
+    impl_->admin->Join();
+  }
   impl_->http.reset();
   spdlog::info("stopped");
   return 0;

@@ -2,8 +2,9 @@
 //
 // Purpose: everything that is made once. Start order: TLS contexts and users, sockets (so that an
 // error leaves nothing
-//   behind), workers, HTTP. Stop order: listeners, sessions, pools, threads, HTTP.
-// Thread: Run on the main thread, which only waits for signals.
+//   behind), workers, admin, HTTP. Stop order: listeners, sessions, pools, threads, control, admin,
+//   HTTP.
+// Thread: Run on the main thread, which waits for signals and replaces the configuration.
 // Errors: Start says in words what can't be had (a port in use, an unreadable certificate).
 #ifndef BULKHEAD_PROXY_SERVER_H_
 #define BULKHEAD_PROXY_SERVER_H_
@@ -17,14 +18,16 @@ namespace bulkhead {
 
 class Server {
  public:
-  Server(std::shared_ptr<const config::Options> options, std::string version);
+  // `file`: what RELOAD CONFIG reads again.
+  Server(std::shared_ptr<const config::Options> options, std::string file, std::string version);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
   // "" or what is wrong.
   [[nodiscard]] std::string Start();
-  // Until SIGTERM or SIGINT (drain; a second one ends at once). Returns the exit code.
+  // Until SIGTERM or SIGINT (drain; a second one ends at once). SIGHUP reloads the configuration.
+  // Returns the exit code.
   [[nodiscard]] int Run();
 
  private:

@@ -53,6 +53,7 @@ std::string OpenStore(std::shared_ptr<const config::Options>* options, StoreAtSt
   *options = std::move(changed);
   start->store = *std::move(store);
   start->state = *std::move(state);
+  start->variables = {start->state.variables.begin(), start->state.variables.end()};
   return {};
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "proxy/config/options.h"
+#include "proxy/config/variables.h"
 #include "proxy/control/topology_store.h"
 
 namespace bulkhead {
@@ -16,6 +17,7 @@ namespace bulkhead {
 struct StoreAtStart {
   std::unique_ptr<control::TopologyStore> store;
   control::StoredState state;
+  config::Overrides variables;  // what operators have SET
 };
 
 // *options is replaced by one whose topology is the stored one.

@@ -24,6 +24,8 @@ PoolPolicy::PoolPolicy(PoolLimits limits, ConnectionBudget* budget)
   budget->Join();
 }
 
+void PoolPolicy::SetLimits(const PoolLimits& limits) { impl_->limits = limits; }
+
 PoolPolicy::~PoolPolicy() {
   for (; impl_->waiting > 0; --impl_->waiting) impl_->budget->RemoveWaiting();
   for (; impl_->held > 0; --impl_->held) (void)impl_->budget->Give();

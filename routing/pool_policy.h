@@ -89,6 +89,8 @@ class PoolPolicy {
 
   // `budget` outlives this.
   PoolPolicy(PoolLimits limits, ConnectionBudget* budget);
+  // From now on; what is open is judged by them when it is looked at next.
+  void SetLimits(const PoolLimits& limits);
   ~PoolPolicy();
   PoolPolicy(const PoolPolicy&) = delete;
   PoolPolicy& operator=(const PoolPolicy&) = delete;

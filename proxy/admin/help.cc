@@ -36,11 +36,26 @@ bool Mentions(const Statement& statement, std::string_view word) {
   return false;
 }
 
+// Broken at spaces, so that a terminal of 80 columns shows whole words; `indent` begins each line.
+std::string Wrapped(std::string_view text, std::string_view indent) {
+  constexpr size_t kWidth = 76;
+  std::string lines;
+  while (!text.empty()) {
+    size_t end = text.size();
+    if (indent.size() + end > kWidth) {
+      end = text.rfind(' ', kWidth - indent.size());
+      if (end == std::string_view::npos || end == 0) end = std::min(text.find(' '), text.size());
+    }
+    lines += std::string(indent) + std::string(text.substr(0, end)) + "\n";
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
 std::vector<std::string> Row(const Statement& statement) {
-  return {
-      std::string(statement.name),
-      "Syntax:\n  " + std::string(statement.syntax) + "\n\n" + std::string(statement.help) + "\n",
-      "  " + std::string(statement.example) + "\n"};
+  return {std::string(statement.name),
+          "Syntax:\n" + Wrapped(statement.syntax, "  ") + "\n" + Wrapped(statement.help, ""),
+          "  " + std::string(statement.example) + "\n"};
 }
 
 }  // namespace

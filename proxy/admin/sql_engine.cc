@@ -49,7 +49,8 @@ void ResultTable::Add(std::optional<std::string_view> cell) {
   ends_.push_back(static_cast<uint32_t>(bytes_.size()) | (cell.has_value() ? 0 : kNull));
 }
 
-SqlEngine::SqlEngine(SessionFacts facts) : facts_(std::move(facts)) {
+SqlEngine::SqlEngine(SessionFacts facts, const std::atomic<bool>* interrupted)
+    : facts_(std::move(facts)), interrupted_(interrupted) {
   // Out of memory is the only way in which this fails.
   if (sqlite3_open_v2(":memory:", &db_,
                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX,
@@ -99,11 +100,12 @@ int SqlEngine::OnProgress(void* self) {
   auto* engine = static_cast<SqlEngine*>(self);
   if (std::chrono::steady_clock::now() > engine->deadline_) engine->stopped_ = "time";
   if (sqlite3_memory_used() > kMaxMemory) engine->stopped_ = "memory";
-  return engine->stopped_ != nullptr ? 1 : 0;
+  return engine->stopped_ != nullptr || engine->Interrupted() ? 1 : 0;
 }
 
 StatementError SqlEngine::ErrorOf(int code) {
   std::string message = sqlite3_errmsg(db_);
+  if (Interrupted()) return {.code = 1317, .message = "the query was interrupted"};
   if (code == SQLITE_INTERRUPT && stopped_ != nullptr)
     return {.code = 3024,
             .message = "the query was ended: it took more " + std::string(stopped_) +
@@ -129,6 +131,7 @@ StatementError SqlEngine::ErrorOf(int code) {
 
 std::optional<StatementError> SqlEngine::Prepare(std::string_view sql) {
   sqlite3_finalize(std::exchange(statement_, nullptr));
+  if (Interrupted()) return ErrorOf(SQLITE_INTERRUPT);
   tables_.clear();
   stopped_ = nullptr;
   deadline_ = std::chrono::steady_clock::now() + kMaxRunTime;
@@ -169,16 +172,22 @@ void SqlEngine::ReadRow(ResultTable* result, std::vector<bool>* seen) {
   }
 }
 
+std::vector<ResultTable::ResultColumn> SqlEngine::columns() const {
+  std::vector<ResultTable::ResultColumn> columns;
+  for (int i = 0; i < sqlite3_column_count(statement_); ++i) {
+    const char* name = sqlite3_column_name(statement_, i);
+    columns.push_back({.name = ColumnNameFromSqlite(name == nullptr ? "" : name)});
+  }
+  return columns;
+}
+
 std::optional<StatementError> SqlEngine::Run(const LiveState& state, ResultTable* result) {
+  if (Interrupted()) return ErrorOf(SQLITE_INTERRUPT);
   state_ = &state;
   stopped_ = nullptr;
   deadline_ = std::chrono::steady_clock::now() + kMaxRunTime;
-  const int columns = sqlite3_column_count(statement_);
-  for (int i = 0; i < columns; ++i) {
-    const char* name = sqlite3_column_name(statement_, i);
-    result->columns.push_back({.name = ColumnNameFromSqlite(name == nullptr ? "" : name)});
-  }
-  std::vector<bool> seen(static_cast<size_t>(columns));
+  result->columns = columns();
+  std::vector<bool> seen(result->columns.size());
   std::optional<StatementError> error;
   int code = SQLITE_OK;
   while ((code = sqlite3_step(statement_)) == SQLITE_ROW) {

@@ -3,7 +3,7 @@
 // Purpose: Prepare says which tables a query names, so that only these are collected; Run reads
 // their rows through virtual tables, without a copy. Nothing can be changed: an authorizer allows
 // reading only.
-// Thread: one.
+// Thread: one at a time.
 // Limits: kMaxRunTime, kMaxCells and kMaxBytes of a result, kMaxMemory of SQLite's own.
 // Errors: MySQL's codes where there is one: 1064, 1054, 1146, 1305, 1193, 1142, 1317, 3024, 1235.
 // Source: sqlite.org/vtab.html, sqlite.org/c3ref/set_authorizer.html.
@@ -12,6 +12,7 @@
 
 #include <sqlite3.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -68,7 +69,9 @@ class SqlEngine {
   static constexpr size_t kMaxBytes = size_t{64} << 20;
   static constexpr int64_t kMaxMemory = int64_t{256} << 20;
 
-  explicit SqlEngine(SessionFacts facts);
+  // `interrupted`: while it is true, what is prepared or run ends with 1317. May be null; outlives
+  // this.
+  explicit SqlEngine(SessionFacts facts, const std::atomic<bool>* interrupted = nullptr);
   ~SqlEngine();
   SqlEngine(const SqlEngine&) = delete;
   SqlEngine& operator=(const SqlEngine&) = delete;
@@ -77,6 +80,7 @@ class SqlEngine {
   [[nodiscard]] std::optional<StatementError> Prepare(std::string_view sql);
   // Of the prepared query.
   [[nodiscard]] const TableSet& tables() const { return tables_; }
+  [[nodiscard]] std::vector<ResultTable::ResultColumn> columns() const;
   [[nodiscard]] std::optional<StatementError> Run(const LiveState& state, ResultTable* result);
 
   [[nodiscard]] SessionFacts* facts() { return &facts_; }
@@ -90,7 +94,12 @@ class SqlEngine {
   [[nodiscard]] StatementError ErrorOf(int code);
   void ReadRow(ResultTable* result, std::vector<bool>* seen);
 
+  [[nodiscard]] bool Interrupted() const {
+    return interrupted_ != nullptr && interrupted_->load(std::memory_order_relaxed);
+  }
+
   SessionFacts facts_;
+  const std::atomic<bool>* const interrupted_;
   sqlite3* db_ = nullptr;
   sqlite3_stmt* statement_ = nullptr;
   std::string sql_;  // as SQLite got it

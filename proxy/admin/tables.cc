@@ -53,12 +53,15 @@ constexpr ColumnKind kReal = ColumnKind::kReal;
 
 const std::vector<ColumnOf<ShardRow>> kShards = {
     {{"name", kText, true, "the shard"}, PLAIN(name)},
-    {{"state", kText, true, "serving, held, rejected, releasing"}, PLAIN(state)},
+    {{"state", kText, true,
+      "serving, held, rejected, writes held, writes rejected, shedding, releasing"},
+     PLAIN(state)},
     {{"primary_backend", kText, true, "where its writes go"}, PLAIN(primary)},
     {{"replicas", kText, true, "backends, separated by commas"}, TEXT(replicas)},
     {{"epoch", kNumber, true, "raised with each change of the primary"}, PLAIN(epoch)},
     {{"held", kNumber, true, "statements that wait now"}, PLAIN(held)},
     {{"why", kText, true, "why it does not plainly serve"}, TEXT(why)},
+    {{"reads_from", kText, false, "the replica that plain reads may go to now"}, TEXT(reads_from)},
     {{"held_reads", kNumber, false, "of held"}, PLAIN(held_reads)},
     {{"held_writes", kNumber, false, "of held"}, PLAIN(held_writes)},
     {{"held_bytes", kNumber, false, "of the statements that wait"}, PLAIN(held_bytes)},
@@ -134,9 +137,12 @@ const std::vector<ColumnOf<io::SessionRow>> kSessions = {
 };
 
 const std::vector<ColumnOf<HoldRow>> kHolds = {
-    {{"shard", kText, true, "the shard"}, PLAIN(shard)},
+    {{"shard", kText, true, "the shard; NULL: it is a tenant's own gate"}, TEXT(shard)},
+    {{"tenant", kText, true, "whom an operator holds, rejects or moves; NULL: all of the shard"},
+     TEXT(tenant)},
     {{"kind", kText, true, "read or write"}, PLAIN(kind)},
     {{"held", kNumber, true, "statements that wait now"}, PLAIN(held)},
+    {{"state", kText, false, "of the gate, as in shards"}, PLAIN(state)},
     {{"why", kText, true, "why they wait"}, TEXT(why)},
     {{"enqueued", kNumber, true, "ever = released + refused + cancelled + held"}, PLAIN(enqueued)},
     {{"released", kNumber, true, "let through, ever"}, PLAIN(released)},
@@ -193,7 +199,8 @@ const std::vector<ColumnOf<VariableRow>> kVariables = {
     {{"variable_name", kText, true, "a key of docs/CONFIGURATION.md, or one of MySQL's"},
      PLAIN(name)},
     {{"value", kText, true, "as one would write it"}, PLAIN(value)},
-    {{"source", kText, false, "configuration, or client: only there for clients that ask"},
+    {{"source", kText, true,
+      "default, file, SET; client: MySQL's, only there for clients that ask"},
      PLAIN(source)},
 };
 

@@ -14,6 +14,7 @@ BackendWatch::BackendWatch(io::EventLoop* loop, const routing::Backend& backend,
       name_(backend.name),
       owner_(owner),
       rules_(options.rules),
+      prober_account_(options.probe.account.user),
       health_(options.rules, options.role, options.seed,
               routing::MonoTimeFromNanos(static_cast<int64_t>(loop->NowNs()))),
       prober_(loop, options.probe, options.router_id, this),
@@ -30,6 +31,19 @@ void BackendWatch::SetRole(const Role& role, routing::Duration usual_heartbeat) 
     health_.SetRules(rules_, Now());
   }
   if (health_.role() != role.role) health_.SetRole(role.role, Now());
+}
+
+void BackendWatch::SetOptions(const Options& options) {
+  routing::HealthRules rules = options.rules;
+  rules.heartbeat = rules_.heartbeat;
+  // With another account the canary may be writable after all.
+  const bool same_account = prober_account_ == options.probe.account.user;
+  if (same_account) rules.can_commit = rules.can_commit && rules_.can_commit;
+  rules_ = rules;
+  prober_account_ = options.probe.account.user;
+  prober_.SetConnection(options.probe);
+  inspector_.SetConnections(options.probe, options.killer);
+  health_.SetRules(rules_, Now());
 }
 
 void BackendWatch::CarryOut() {

@@ -67,6 +67,9 @@ class BackendWatch : public ProberOwner {
   };
   void SetRole(const Role& role, routing::Duration usual_heartbeat);
 
+  // Rules and accounts from now on; its state stays. The heartbeat is SetRole's.
+  void SetOptions(const Options& options);
+
   // The answer to GiveUpInFlight, of all workers together.
   void GaveUp(const std::vector<io::AbandonedConnection>& connections);
   // Others that were closed in mid-statement, by and by. CarryOut is the caller's.
@@ -92,6 +95,7 @@ class BackendWatch : public ProberOwner {
   const std::string name_;
   BackendWatchOwner* const owner_;
   routing::HealthRules rules_;
+  std::string prober_account_;
   routing::BackendHealth health_;
   Prober prober_;
   ServerInspector inspector_;

@@ -24,6 +24,7 @@
 #include "proxy/config/options.h"
 #include "proxy/control/backend_watch.h"
 #include "proxy/control/event_log.h"
+#include "proxy/control/fleet_rows.h"
 #include "proxy/control/gate_desk.h"
 #include "proxy/control/operator_world.h"
 #include "proxy/control/operators.h"
@@ -50,6 +51,8 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
     std::string router_id;
     routing::TenantLimits* limits = nullptr;
     std::function<void()> shut_down;  // an operator's SHUTDOWN; any thread
+    // An operator's RELOAD CONFIG or SET; never blocking, the answer on any thread. May be empty.
+    std::function<void(ConfigRequest, std::function<void(ConfigAnswer)>)> configure;
     // The process's account of a backend's connections.
     std::function<routing::ConnectionBudget*(const routing::Backend&)> budget_of;
     // May be null: nothing is stored. `stored`: what it held when the process began.
@@ -74,6 +77,13 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
 
   // The last picture of backends and gates. Any thread.
   [[nodiscard]] std::shared_ptr<const metrics::HealthView> View() const;
+
+  // Rules, accounts and limits from now on; no state is lost. Any thread.
+  void PublishOptions(std::shared_ptr<const config::Options> options,
+                      io::TlsContext::Ptr backend_tls);
+
+  // Rows of this moment, given on the control thread. Any thread; never called once it has stopped.
+  void PostRows(const FleetQuestion& question, std::function<void(ControlRows)> done) const;
 
   // The topology of now. Any thread.
   [[nodiscard]] std::shared_ptr<const routing::Topology> Snapshot() const;
@@ -125,6 +135,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   void OnCanarySeen(BackendWatch* watch, uint64_t number) override;
   void GiveUpInFlight(BackendWatch* watch, const routing::HealthAction& action) override;
   // control_topology.cc
+  [[nodiscard]] BackendWatch::Options WatchOptions(const routing::Backend& backend);
   void Watch(const routing::Backend& backend);
   void SyncWatches();
   [[nodiscard]] BackendWatch::Role RoleOf(routing::BackendId backend) const;
@@ -143,9 +154,19 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   [[nodiscard]] routing::TenantLimits* limits() override { return setup_.limits; }
   [[nodiscard]] EventLog* events() override { return &events_; }
   [[nodiscard]] OperationLog* operations() override { return &operations_; }
+  void Configure(ConfigRequest request, std::function<void(ConfigAnswer)> done) override;
   void ShutDown() override { setup_.shut_down(); }
   void Persist(std::vector<StoreEdit> edits,
                std::function<void(const absl::Status&)> done) override;
+
+  // control_rows.cc
+  [[nodiscard]] std::vector<ShardRow> ShardRows();
+  [[nodiscard]] std::vector<BackendRow> BackendRows();
+  [[nodiscard]] std::vector<ReplicaRow> ReplicaRows();
+  [[nodiscard]] std::vector<HoldRow> HoldRows();
+  void FillGate(const routing::Shard& shard, ShardRow* row);
+  [[nodiscard]] std::string GateState(const routing::ShardGate& gate, const routing::Shard* shard);
+  void FillHealth(const routing::Backend& backend, BackendRow* row);
 
   // control_store.cc
   void StartStore();
@@ -166,7 +187,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   [[nodiscard]] std::string TimeOfDay(routing::MonoTime then);
   [[nodiscard]] std::string Words(const BackendWatch& watch);
 
-  Setup setup_;  // constant but for the store, which is given on
+  Setup setup_;  // constant but for the store, which is given on, and what PublishOptions replaces
   io::EventLoop loop_;
   std::thread thread_;
   std::unique_ptr<io::Timer> tick_;

@@ -31,7 +31,7 @@ BackendWatch::Role ControlLoop::RoleOf(routing::BackendId backend) const {
   return role;
 }
 
-void ControlLoop::Watch(const routing::Backend& backend) {
+BackendWatch::Options ControlLoop::WatchOptions(const routing::Backend& backend) {
   const config::Options& options = *setup_.options;
   BackendWatch::Options watch;
   watch.rules = options.health;
@@ -48,11 +48,39 @@ void ControlLoop::Watch(const routing::Backend& backend) {
   watch.router_id = setup_.router_id;
   watch.seed = uv_hrtime() ^ (uint64_t{backend.id.index} << 48);
   watch.wall_seconds = [] { return static_cast<int64_t>(std::time(nullptr)); };
+  return watch;
+}
+
+void ControlLoop::Watch(const routing::Backend& backend) {
+  const BackendWatch::Options options = WatchOptions(backend);
   Watched& watched = watched_[backend.id];
-  watched.watch = std::make_unique<BackendWatch>(&loop_, backend, watch, this);
-  io::QueryConnection::Options reader = watch.killer;
+  watched.watch = std::make_unique<BackendWatch>(&loop_, backend, options, this);
+  io::QueryConnection::Options reader = options.killer;
   reader.open_timeout_ms = 5000;
   watched.tables = std::make_unique<TableReader>(&loop_, std::move(reader));
+}
+
+void ControlLoop::PublishOptions(std::shared_ptr<const config::Options> options,
+                                 io::TlsContext::Ptr backend_tls) {
+  loop_.Post([this, options = std::move(options), backend_tls = std::move(backend_tls)] {
+    setup_.options = options;
+    setup_.backend_tls = backend_tls;
+    desk_->SetDefaults(options->hold, options->pools.max_connections, *topology_, Now());
+    for (auto& [id, watched] : watched_) {
+      const routing::Backend* backend = topology_->backend(id);
+      if (backend == nullptr) continue;
+      const BackendWatch::Options watch = WatchOptions(*backend);
+      watched.watch->SetOptions(watch);
+      io::QueryConnection::Options reader = watch.killer;
+      reader.open_timeout_ms = 5000;
+      watched.tables->SetConnection(std::move(reader));
+    }
+    SyncWatches();
+    for (auto& [id, watched] : watched_) {
+      watched.watch->CarryOut();
+      PublishHealth(&watched, Now());
+    }
+  });
 }
 
 // One watch for each backend of the topology, in its present role.
@@ -104,6 +132,18 @@ void ControlLoop::CountBusy(io::BusyFilter filter, std::function<void(const io::
         if (--sum->awaited == 0) done(sum->count);
       });
     });
+  }
+}
+
+void ControlLoop::Configure(ConfigRequest request, std::function<void(ConfigAnswer)> done) {
+  const auto answer = [this, done = std::move(done)](ConfigAnswer given) {
+    auto shared = std::make_shared<ConfigAnswer>(std::move(given));
+    loop_.Post([done, shared] { done(std::move(*shared)); });
+  };
+  if (setup_.configure) {
+    setup_.configure(std::move(request), answer);
+  } else {
+    answer({.status = absl::UnimplementedError("this process has no configuration file")});
   }
 }
 

@@ -50,6 +50,13 @@ routing::ShardGate* GateDesk::Find(routing::ShardId shard) {
   return it == gates_.end() ? nullptr : it->second.get();
 }
 
+void GateDesk::SetDefaults(const config::Hold& hold, uint32_t max_connections,
+                           const routing::Topology& topology, routing::MonoTime now) {
+  defaults_ = RulesOf(hold, max_connections);
+  totals_.SetLimits(hold.total_statements, hold.total_bytes);
+  SetTopology(topology, now);  // each gate gets its rules
+}
+
 void GateDesk::SetTopology(const routing::Topology& topology, routing::MonoTime now) {
   std::vector<routing::ShardId> gone;
   for (const auto& [id, gate] : gates_) {

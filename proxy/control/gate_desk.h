@@ -36,6 +36,9 @@ class GateDesk {
            const std::vector<io::Worker*>* workers, routing::GateBoard* board,
            routing::TenantLimits* limits, SetPace set_pace);
 
+  // The configuration's rules for all gates from now on.
+  void SetDefaults(const config::Hold& hold, uint32_t max_connections,
+                   const routing::Topology& topology, routing::MonoTime now);
   // Makes gates for shards that have none, and drops those of shards that are gone.
   void SetTopology(const routing::Topology& topology, routing::MonoTime now);
   // Of the primary of these shards.
@@ -86,7 +89,7 @@ class GateDesk {
   void PaceConnects(routing::BackendId primary);
   [[nodiscard]] routing::ShardGate* Find(routing::ShardId shard);
 
-  const routing::GateRules defaults_;
+  routing::GateRules defaults_;
   const std::vector<io::Worker*>* const workers_;
   routing::GateBoard* const board_;
   const SetPace set_pace_;

@@ -173,6 +173,8 @@ struct OperatorReply {
   // A report (DRY RUN, DRILL): empty columns, none.
   std::vector<std::string> columns{};
   std::vector<std::vector<std::string>> rows{};
+  // More of it than a line holds, such as every reason of a refusal: for SHOW WARNINGS.
+  std::vector<std::string> notes{};
 };
 
 class OperatorDesk {

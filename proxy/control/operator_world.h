@@ -7,9 +7,11 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "proxy/config/options.h"
 #include "proxy/control/event_log.h"
 #include "proxy/control/gate_desk.h"
@@ -21,6 +23,19 @@
 #include "routing/topology.h"
 
 namespace bulkhead::control {
+
+// RELOAD CONFIG or SET: asked of whoever holds the configuration.
+struct ConfigRequest {
+  enum class Kind : uint8_t { kReload, kSet };
+  Kind kind = Kind::kReload;
+  std::string name{};                  // kSet
+  std::optional<std::string> value{};  // kSet; absent: what the file says, again
+};
+struct ConfigAnswer {
+  absl::Status status{};
+  std::string message{};             // ok: what was done
+  std::vector<std::string> notes{};  // each error of a file, each thing that needs a restart
+};
 
 class OperatorWorld {
  public:
@@ -48,6 +63,8 @@ class OperatorWorld {
   [[nodiscard]] virtual routing::TenantLimits* limits() = 0;
   [[nodiscard]] virtual EventLog* events() = 0;
   [[nodiscard]] virtual OperationLog* operations() = 0;
+  // Builds and checks the whole configuration, then swaps it; not on this thread. `done` on it.
+  virtual void Configure(ConfigRequest request, std::function<void(ConfigAnswer)> done) = 0;
   // SIGTERM's way.
   virtual void ShutDown() = 0;
 };

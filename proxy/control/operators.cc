@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proxy/config/option_list.h"
+#include "proxy/config/values.h"
 
 namespace bulkhead::control {
 
@@ -27,8 +28,6 @@ int64_t WallMs() {
 // ----------------------------------------------------------------------------------
 
 void AskedCommand::Report(OperatorReply reply) {
-  spdlog::info("operator {} from {}: {}: {}", origin.user, origin.address, origin.statement,
-               reply.message);
   if (auto done = std::exchange(callbacks.done, nullptr); done) done(std::move(reply));
 }
 
@@ -171,7 +170,6 @@ void Operators::Restore(const StoredState& state) {
     world_->CarryOut(backend->id);
   }
   for (const auto& [tenant, limit] : state.limits) world_->limits()->SetTenant(tenant, limit);
-  for (const auto& [name, value] : state.variables) (void)ApplyVariable(name, value);
 }
 
 // --- names
@@ -231,9 +229,8 @@ void Operators::Order(const SliceName& slice, GateOperator order,
   const GateOrder gate_order{.order = order,
                              .until = lasting.has_value() ? now + *lasting : routing::kMonoNever,
                              .words = words};
-  const std::string until = lasting.has_value()
-                                ? absl::StrCat(" for ", routing::ToMillis(*lasting), " ms")
-                                : std::string(" until it is released");
+  const std::string until = lasting.has_value() ? " for " + config::DurationText(*lasting)
+                                                : std::string(" until it is released");
   const StoredOrder stored{
       .slice = slice,
       .order = order,

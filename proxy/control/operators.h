@@ -125,8 +125,6 @@ class Operators final : public OperatorDesk {
              const std::optional<Duration>& lasting, const std::string& words,
              const AskedPtr& asked);
   void ReleaseShard(const routing::Shard& shard, bool force, const AskedPtr& asked);
-  // "" or what is wrong.
-  [[nodiscard]] static std::string ApplyVariable(const std::string& name, const std::string& value);
   void ApplyOrder(const routing::Shard& shard);
   void ApplyOrders();
   // Changes, then answers with `message`, and writes it down.

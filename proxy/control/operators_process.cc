@@ -1,35 +1,59 @@
 // Operators' commands for the process itself: SET, RELOAD CONFIG; and those that change a shard's
 // primary on its servers.
 
-#include <spdlog/spdlog.h>
+#include <string_view>
+#include <utility>
 
 #include "proxy/control/operators.h"
 
 namespace bulkhead::control {
 
-std::string Operators::ApplyVariable(const std::string& name, const std::string& value) {
-  if (name != "log_level")
-    return "there is no variable '" + name + "' that can be set: see SHOW VARIABLES";
-  for (const std::string_view known : {"debug", "info", "warn", "error"}) {
-    if (value != known) continue;
-    spdlog::set_level(spdlog::level::from_str(value));
-    return {};
+namespace {
+
+uint16_t CodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+      return kErrNoSuchObject;
+    case absl::StatusCode::kInvalidArgument:
+      return kErrBadValue;
+    default:
+      return kErrNotNow;
   }
-  return "log_level is one of debug, info, warn, error";
 }
 
+bool IsDefault(std::string_view value) {
+  return value == "DEFAULT" || value == "default" || value == "Default";
+}
+
+}  // namespace
+
 void Operators::Run(const SetVariable& command, const AskedPtr& asked) {
-  if (const std::string error = ApplyVariable(command.name, command.value); !error.empty()) {
-    asked->Fail(kErrBadValue, error);
-    return;
-  }
-  StoreAndAnswer(asked, {PutVariable{command.name, command.value}},
-                 command.name + " is " + command.value);
+  ConfigRequest request{.kind = ConfigRequest::Kind::kSet, .name = command.name};
+  if (!IsDefault(command.value)) request.value = command.value;
+  const std::string stored = request.value.value_or("");
+  world_->Configure(std::move(request),
+                    [this, asked, name = command.name, stored](const ConfigAnswer& answer) {
+                      if (!answer.status.ok()) {
+                        asked->Fail(CodeOf(answer.status), std::string(answer.status.message()));
+                        return;
+                      }
+                      world_->events()->Add("operator", name, answer.message);
+                      StoreAndAnswer(asked, {PutVariable{name, stored}}, answer.message);
+                    });
 }
 
 void Operators::Run(const ReloadConfig& command, const AskedPtr& asked) {
   (void)command;
-  asked->Fail(kErrNotNow, "this version reads its configuration at start only");
+  world_->Configure({.kind = ConfigRequest::Kind::kReload}, [this, asked](ConfigAnswer answer) {
+    OperatorReply reply{.ok = answer.status.ok(),
+                        .code = CodeOf(answer.status),
+                        .message = answer.status.ok() ? std::move(answer.message)
+                                                      : std::string(answer.status.message()),
+                        .notes = std::move(answer.notes)};
+    if (reply.ok) reply.code = 0;
+    world_->events()->Add("operator", "configuration", reply.message);
+    asked->Report(std::move(reply));
+  });
 }
 
 void Operators::Run(const Switchover& command, const AskedPtr& asked) {

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxy/io/query_connection.h"
@@ -57,6 +58,8 @@ class Prober {
   // kStartProbe and kAbandonProbe.
   void Start(const routing::HealthAction& action);
   void Abandon(uint64_t probe);
+  // How from now on, for connections to come.
+  void SetConnection(io::QueryConnection::Options connection) { options_ = std::move(connection); }
   // Where to from now on: names are resolved at each connect.
   void SetAddress(const routing::Address& address) { options_.address = address; }
 

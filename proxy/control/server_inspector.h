@@ -63,6 +63,11 @@ class ServerInspector {
   // those that are gone.
   void KillAbandoned(std::vector<uint32_t>* ids, OnAbandoned done);
   [[nodiscard]] ProcessMemory& memory() { return memory_; }
+  // For questions to come.
+  void SetConnections(io::QueryConnection::Options inspector, io::QueryConnection::Options killer) {
+    inspector_ = std::move(inspector);
+    killer_ = std::move(killer);
+  }
 
  private:
   struct Task;
@@ -74,8 +79,8 @@ class ServerInspector {
                                 std::function<void(Task*)> on_failure);
 
   io::EventLoop* const loop_;
-  const io::QueryConnection::Options inspector_;
-  const io::QueryConnection::Options killer_;
+  io::QueryConnection::Options inspector_;
+  io::QueryConnection::Options killer_;
   const std::function<int64_t()> wall_seconds_;
   std::unique_ptr<Task> identity_;
   std::unique_ptr<Task> kill_;

@@ -210,6 +210,10 @@ class Writer {
     return query.Bind(put.backend).Bind(ToString(put.mark)).Run();
   }
   absl::Status operator()(const PutVariable& put) {
+    if (put.value.empty()) {
+      SqliteQuery erase(db_, "DELETE FROM variables WHERE name = ?");
+      return erase.Bind(put.name).Run();
+    }
     SqliteQuery query(db_, "INSERT OR REPLACE INTO variables VALUES (?,?)");
     return query.Bind(put.name).Bind(put.value).Run();
   }

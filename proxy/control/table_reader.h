@@ -26,13 +26,15 @@ class TableReader {
   ~TableReader();
   // Does nothing while a question is under way.
   void Ask(Done done);
+  // For questions to come.
+  void SetConnection(io::QueryConnection::Options options) { options_ = std::move(options); }
 
  private:
   struct Task;
   void Finish(std::optional<routing::TransactionalTables::Server> answer, bool seen);
 
   io::EventLoop* const loop_;
-  const io::QueryConnection::Options options_;
+  io::QueryConnection::Options options_;
   std::shared_ptr<Task> task_;
   Done done_;
 };

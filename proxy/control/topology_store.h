@@ -113,7 +113,7 @@ struct PutMark {
 };
 struct PutVariable {
   std::string name;
-  std::string value;
+  std::string value;  // empty: none
 };
 struct PutOperation {
   StoredOperation operation;

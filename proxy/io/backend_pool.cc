@@ -59,7 +59,7 @@ BackendPool::PerBackend* BackendPool::Find(const routing::Backend& backend) {
 }
 
 routing::PoolUser BackendPool::AccountOf(const session::SessionLogin& login) {
-  AccountKey key{login.user.get(), session::PooledCapabilities(login.capabilities),
+  AccountKey key{login.user, session::PooledCapabilities(login.capabilities),
                  !login.schema.empty()};
   return accounts_.try_emplace(std::move(key), static_cast<routing::PoolUser>(accounts_.size() + 1))
       .first->second;

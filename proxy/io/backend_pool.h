@@ -57,6 +57,9 @@ class BackendPool : public BackendConnectionOwner {
   // are given back. Limits are read anew.
   void SetTopology(std::shared_ptr<const routing::Topology> topology);
 
+  // Times and limits from now on; the callbacks stay.
+  void SetLimits(uint64_t acquire_timeout_ms, const routing::PoolLimits& limits);
+
   // The number of a login's account, the same for all that may share connections.
   [[nodiscard]] routing::PoolUser AccountOf(const session::SessionLogin& login);
 
@@ -124,13 +127,14 @@ class BackendPool : public BackendConnectionOwner {
   };
   // An account and the capabilities agreed with it: connections are shared within one of these.
   struct AccountKey {
-    const auth::UserRecord* account;
+    // Shared, so that a later record can't come to lie at the address of one that is gone.
+    std::shared_ptr<const auth::UserRecord> account;
     uint64_t capabilities;
     bool has_schema;  // none can be brought out of one
     bool operator==(const AccountKey&) const = default;
     template <typename H>
     friend H AbslHashValue(H h, const AccountKey& key) {
-      return H::combine(std::move(h), key.account, key.capabilities, key.has_schema);
+      return H::combine(std::move(h), key.account.get(), key.capabilities, key.has_schema);
     }
   };
 
@@ -177,7 +181,7 @@ class BackendPool : public BackendConnectionOwner {
                                                  const std::string& why) const;
 
   EventLoop* const loop_;
-  const Options options_;
+  Options options_;
   const MakeOptions make_options_;
   const FindBudget find_budget_;
   session::StateInterner* const states_;

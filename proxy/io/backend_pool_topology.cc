@@ -1,4 +1,4 @@
-// What a new topology means for the connections of a pool.
+// What a new topology, or new limits, mean for the connections of a pool.
 
 #include "proxy/io/backend_pool.h"
 
@@ -30,6 +30,16 @@ void BackendPool::SetTopology(std::shared_ptr<const routing::Topology> topology)
   for (PerBackend* backend : gone) {
     FailWaiting(backend, {static_cast<uint16_t>(wire::ClientError::kSliceUnavailable), "HY000",
                           "its backend has left the topology"});
+  }
+}
+
+void BackendPool::SetLimits(uint64_t acquire_timeout_ms, const routing::PoolLimits& limits) {
+  options_.acquire_timeout_ms = acquire_timeout_ms;
+  options_.limits = limits;
+  for (const auto& [id, backend] : backends_) {
+    backend->policy.SetLimits(limits);
+    if (const routing::Backend* still = topology_->backend(id); still != nullptr)
+      (void)find_budget_(*still);  // its limit may be another one
   }
 }
 

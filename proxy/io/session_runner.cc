@@ -6,9 +6,9 @@
 
 namespace bulkhead::io {
 
-SessionRunner::SessionRunner(Worker* worker, const ClientListener* listener, uint32_t id,
-                             std::string host)
-    : worker_(worker), listener_(listener), id_(id), host_(std::move(host)) {}
+SessionRunner::SessionRunner(Worker* worker, std::shared_ptr<const ClientListener> listener,
+                             uint32_t id, std::string host)
+    : worker_(worker), listener_(std::move(listener)), id_(id), host_(std::move(host)) {}
 
 SessionRunner::~SessionRunner() {
   if (session_ != nullptr) session_->OnClientGone();

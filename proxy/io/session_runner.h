@@ -36,7 +36,8 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
  public:
   static constexpr size_t kInputLimit = 128 * 1024;
 
-  SessionRunner(Worker* worker, const ClientListener* listener, uint32_t id, std::string host);
+  SessionRunner(Worker* worker, std::shared_ptr<const ClientListener> listener, uint32_t id,
+                std::string host);
   ~SessionRunner() override;
 
   void Start(int fd);
@@ -121,7 +122,7 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
   void EndRefusedLogin(metrics::LoginFailure why);
 
   Worker* const worker_;
-  const ClientListener* const listener_;
+  const std::shared_ptr<const ClientListener> listener_;  // as it was when the client came
   const uint32_t id_;
   Phase phase_ = Phase::Login;
   bool draining_ = false;

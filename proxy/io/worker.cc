@@ -105,22 +105,10 @@ Worker::Worker(WorkerSetup setup) : setup_(std::move(setup)) {
     context.texts = &texts_;
     context.topology = options.topology;
     context.limits = setup_.limits;
-    context.read_retry = options.hold.read_retry;
-    context.max_wait_ns = Ns(options.hold.max_wait);
-    context.hold = options.hold.policy;
-    context.gates_close =
-        options.probe.has_value() && options.health.detection != routing::DetectionMode::kObserve;
-    context.rules = &options.tenancy;
     context.server_family = listener->handshake->family;
     context.server_version = VersionNumber(listener->handshake->server_version);
   }
   BackendPool::Options pool_options;
-  pool_options.acquire_timeout_ms = Ns(options.pools.acquire_timeout) / kNsPerMs;
-  pool_options.limits = {.max_waiting = options.pools.max_waiting,
-                         .idle_timeout = options.pools.idle_timeout,
-                         .max_age = options.pools.max_age,
-                         .wait_timeout_margin = options.pools.wait_timeout_margin,
-                         .min_idle = options.pools.min_idle};
   pool_options.wake_others = [this] { WakeOthers(); };
   pool_options.note_left = [this](routing::BackendId backend, AbandonedConnection connection) {
     setup_.gate_keeper->NoteLeft(backend, connection);
@@ -133,6 +121,7 @@ Worker::Worker(WorkerSetup setup) : setup_(std::move(setup)) {
       [this](const routing::Backend& backend) { return setup_.accounts->BudgetOf(backend); },
       &states_, setup_.metrics);
   pool_->SetTopology(options.topology);
+  FollowOptions();
 }
 
 Worker::~Worker() = default;
@@ -144,7 +133,9 @@ std::string Worker::Listen() {
     std::string error;
     auto bound = Listener::Listen(
         &loop_, listener->address, {},
-        [this, listener](int fd, const SocketAddress& peer) { OnAccept(listener.get(), fd, peer); },
+        [this, index = listener->index](int fd, const SocketAddress& peer) {
+          OnAccept(index, fd, peer);
+        },
         [](const std::string& what, uint64_t times) {
           spdlog::warn("listener: {} ({} times)", what, times);
         },
@@ -168,7 +159,8 @@ void Worker::Join() {
 // --- clients
 // -------------------------------------------------------------------------------------------
 
-void Worker::OnAccept(const ClientListener* listener, int fd, const SocketAddress& peer) {
+void Worker::OnAccept(size_t index, int fd, const SocketAddress& peer) {
+  const std::shared_ptr<const ClientListener>& listener = setup_.listeners[index];
   const config::Clients& limits = setup_.options->clients;
   ProcessAccounts& accounts = *setup_.accounts;
   if (accounts.clients.load(std::memory_order_relaxed) >= limits.max_connections ||
@@ -228,13 +220,6 @@ void Worker::Retire(SessionRunner* runner) {
   runners_.erase(it);
   loop_.DisposeLater(std::move(gone));
   if (shutdown_deadline_ns_ != 0) ContinueShutdown();
-}
-
-session::SessionContext* Worker::ContextOf(const ClientListener& listener) {
-  for (size_t i = 0; i < setup_.listeners.size(); ++i) {
-    if (setup_.listeners[i].get() == &listener) return &contexts_[i];
-  }
-  return &contexts_.front();
 }
 
 auth::ExchangeNonces Worker::MakeNonces() {

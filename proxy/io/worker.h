@@ -37,6 +37,7 @@ namespace bulkhead::io {
 
 // One configured listener, as all workers see it.
 struct ClientListener {
+  size_t index = 0;  // in the configuration
   SocketAddress address;
   bool is_unix = false;
   bool proxy_protocol = false;
@@ -56,6 +57,14 @@ class ProcessAccounts {
   [[nodiscard]] virtual routing::ConnectionBudget* BudgetOf(const routing::Backend& backend) = 0;
   std::atomic<uint32_t> clients{0};
   std::atomic<uint32_t> unauthenticated{0};
+};
+
+// What a reload replaces, built and checked whole. The listeners are those that the worker has,
+// with other handshakes and certificates.
+struct WorkerOptions {
+  std::shared_ptr<const config::Options> options;
+  std::vector<std::shared_ptr<const ClientListener>> listeners;
+  TlsContext::Ptr backend_tls;
 };
 
 // What a worker is made of; the same for all workers but `index` and `metrics`.
@@ -92,6 +101,8 @@ class Worker {
   // `done`, on this worker's thread, once everything here goes by it. May be empty.
   void PublishTopology(std::shared_ptr<const routing::Topology> topology,
                        std::function<void()> done);
+  // For logins, connections and statements from now on; nobody is dropped. Any thread.
+  void PublishOptions(WorkerOptions options);
   // Stops accepting, lets what runs end until `deadline_ms` from now, then closes the rest.
   void RequestShutdown(uint64_t deadline_ms);
 
@@ -133,7 +144,9 @@ class Worker {
     return setup_.login_policy.get();
   }
   [[nodiscard]] session::SessionContext* context() { return &contexts_.front(); }
-  [[nodiscard]] session::SessionContext* ContextOf(const ClientListener& listener);
+  [[nodiscard]] session::SessionContext* ContextOf(const ClientListener& listener) {
+    return &contexts_[listener.index];
+  }
   [[nodiscard]] auth::ExchangeNonces MakeNonces();
   [[nodiscard]] uint64_t flush_limit_ms() const { return 5000; }
   [[nodiscard]] int zlib_level() const { return setup_.options->compression.zlib_level; }
@@ -148,7 +161,8 @@ class Worker {
   static void LogLoginEnd(std::string_view host, std::string_view user, std::string_view why);
 
  private:
-  void OnAccept(const ClientListener* listener, int fd, const SocketAddress& peer);
+  void OnAccept(size_t listener, int fd, const SocketAddress& peer);
+  void FollowOptions();
   [[nodiscard]] uint32_t NextId();
   void WakeOthers();
   void OnTick();
@@ -170,7 +184,7 @@ class Worker {
   void ContinueListing(const std::shared_ptr<Listing>& listing);
   [[nodiscard]] std::vector<PoolRow> PoolRows() const;
 
-  const WorkerSetup setup_;
+  WorkerSetup setup_;  // what PublishOptions replaces is this thread's
   EventLoop loop_;
   std::thread thread_;
   session::StateInterner states_;

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -252,19 +253,23 @@ TEST(Statements, LogsHoldNoSecrets) {
   EXPECT_EQ(ForLog("SELECT 'a' FROM x"), "SELECT 'a' FROM x");
 }
 
+// BULKHEAD_UPDATE_DOCS=1 in the environment writes the lists instead of comparing them.
 TEST(Documentation, HoldsTheLists) {
-  std::ifstream file(std::string(BULKHEAD_SOURCE_DIR) + "/docs/OPERATIONS.md");
+  const std::string path = std::string(BULKHEAD_SOURCE_DIR) + "/docs/OPERATIONS.md";
   std::stringstream text;
-  text << file.rdbuf();
-  const auto between = [&](const std::string& name) {
+  text << std::ifstream(path).rdbuf();
+  std::string document = text.str();
+  const auto compare = [&](const std::string& name, const std::string& wanted) {
     const std::string begin = "<!-- " + name + " begin -->\n", end = "<!-- " + name + " end -->";
-    const size_t from = text.str().find(begin);
-    return from == std::string::npos
-               ? std::string("missing")
-               : text.str().substr(from + begin.size(), text.str().find(end) - from - begin.size());
+    const size_t from = document.find(begin) + begin.size(), to = document.find(end);
+    ASSERT_NE(to, std::string::npos) << name;
+    if (std::getenv("BULKHEAD_UPDATE_DOCS") != nullptr) document.replace(from, to - from, wanted);
+    EXPECT_EQ(document.substr(from, document.find(end) - from), wanted)
+        << "run this test with BULKHEAD_UPDATE_DOCS=1";
   };
-  EXPECT_EQ(between("statements"), StatementTable()) << "put it into docs/OPERATIONS.md";
-  EXPECT_EQ(between("tables"), TableTable()) << "put it into docs/OPERATIONS.md";
+  compare("statements", StatementTable());
+  compare("tables", TableTable());
+  if (document != text.str()) std::ofstream(path) << document;
 }
 
 }  // namespace

@@ -68,6 +68,10 @@ class FakeWorld final : public OperatorWorld {
   routing::TenantLimits* limits() override { return &limits_; }
   EventLog* events() override { return &events_; }
   OperationLog* operations() override { return &operations_; }
+  void Configure(ConfigRequest request, std::function<void(ConfigAnswer)> done) override {
+    requests_.push_back(request);
+    Post([done = std::move(done), answer = configured_] { done(answer); });
+  }
   void ShutDown() override { shut_down_ = true; }
 
   void Follow() {
@@ -102,6 +106,8 @@ class FakeWorld final : public OperatorWorld {
   std::vector<GateMode> modes_when_published_;
   absl::Status stored_;  // what the store says
   std::vector<StoreEdit> edits_;
+  std::vector<ConfigRequest> requests_;
+  ConfigAnswer configured_;  // what Configure answers
   int counted_ = 0;
   int published_ = 0;
   bool shut_down_ = false;
@@ -382,10 +388,38 @@ TEST_F(OperatorsTest, LimitsVariablesAndShutdown) {
   EXPECT_EQ(world_.limits_.LimitOf("acme").running, 3u);
   Ask(LimitTenant{"acme", {}});
   EXPECT_EQ(world_.limits_.LimitOf("acme").running, 0u);
-  EXPECT_THAT(Did(SetVariable{"log_level", "loud"}), HasSubstr("9422: "));
-  EXPECT_THAT(Did(SetVariable{"nothing", "1"}), HasSubstr("9422: "));
   Ask(Shutdown{});
   EXPECT_TRUE(world_.shut_down_);
+}
+
+TEST_F(OperatorsTest, VariablesAreStoredOnceTheyAreInForce) {
+  world_.configured_ = {.message = "hold.max_wait is 5s"};
+  EXPECT_EQ(Did(SetVariable{"hold.max_wait", "5s"}), "ok: hold.max_wait is 5s");
+  ASSERT_EQ(world_.requests_.size(), 1u);
+  EXPECT_EQ(world_.requests_[0].value, "5s");
+  ASSERT_FALSE(world_.edits_.empty());
+  EXPECT_EQ(std::get<PutVariable>(world_.edits_.back()).value, "5s");
+  // DEFAULT takes it back.
+  Ask(SetVariable{"hold.max_wait", "DEFAULT"});
+  EXPECT_EQ(world_.requests_[1].value, std::nullopt);
+  EXPECT_EQ(std::get<PutVariable>(world_.edits_.back()).value, "");
+  // What is refused is not stored.
+  const size_t stored = world_.edits_.size();
+  world_.configured_ = {.status = absl::InvalidArgumentError("no duration")};
+  EXPECT_THAT(Did(SetVariable{"hold.max_wait", "soon"}), HasSubstr("9422: no duration"));
+  world_.configured_ = {.status = absl::NotFoundError("there is none")};
+  EXPECT_THAT(Did(SetVariable{"nothing", "1"}), HasSubstr("9421: "));
+  EXPECT_EQ(world_.edits_.size(), stored);
+}
+
+TEST_F(OperatorsTest, AReloadTellsWhatIsWrongWithTheFile) {
+  world_.configured_ = {.message = "reloaded"};
+  EXPECT_EQ(Did(ReloadConfig{}), "ok: reloaded");
+  world_.configured_ = {.status = absl::InvalidArgumentError("nothing is changed: x.yaml:3:1"),
+                        .notes = {"x.yaml:3:1: error", "x.yaml:9:1: error"}};
+  const auto answer = Ask(ReloadConfig{});
+  EXPECT_FALSE(answer->reply.ok);
+  EXPECT_EQ(answer->reply.notes.size(), 2u);
 }
 
 }  // namespace

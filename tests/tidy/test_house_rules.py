@@ -48,6 +48,7 @@ ARROWS = {
 }
 # Arrows that the table does not have, each with its reason.
 EXTRA_ARROWS = {
+    ('proxy/admin', 'proxy/sql'): 'EXPLAIN ROUTE reads statements as sessions do',
     ('proxy/io', 'proxy/sql'): "the table gives io session, and session's interface names sql's types",
 }
 THIRD_PARTY = {'absl', 'yaml-cpp', 'spdlog', 'prometheus', 'openssl', 'CLI', 'gtest', 'gmock', 'sqlite3'}
@@ -168,6 +169,12 @@ def test_uv_only_in_io():
             if not str(f).startswith(('proxy/io/', 'tests/io/', 'tests/bench/')) and (found := lines_with(f, pattern))
         },
     )
+
+
+def test_mysql_h_only_where_it_is_wrapped():
+    pattern = re.compile(r'#include\s*[<"](?:mysql|mariadb)[/.]')
+    allowed = ('proxy/control/control_client', 'proxy/admin/client_link')
+    judge('mysql.h', {f: found for f in cpp() if not str(f).startswith(allowed) and (found := lines_with(f, pattern))})
 
 
 def test_pure_folders_read_no_clock_and_no_socket():
