@@ -30,7 +30,7 @@ constexpr wire::Capabilities kOffered =
     wire::kClientInteractive | wire::kClientTransactions | wire::kClientSecureConnection |
     wire::kClientMultiStatements | wire::kClientMultiResults | wire::kClientPsMultiResults |
     wire::kClientPluginAuth | wire::kClientConnectAttrs | wire::kClientPluginAuthLenencClientData |
-    wire::kClientDeprecateEof | wire::kMariadbClientProgress;
+    wire::kClientSessionTrack | wire::kClientDeprecateEof | wire::kMariadbClientProgress;
 
 void FillRandom(std::span<uint8_t> bytes) {
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) == 1) return;

@@ -62,6 +62,7 @@ SqlEngine::SqlEngine(SessionFacts facts, const std::atomic<bool>* interrupted)
   MakeInformationSchema(db_);
   RegisterTables(db_, this);
   RegisterFunctions(db_, this);
+  RegisterTextFunctions(db_);
   sqlite3_limit(db_, SQLITE_LIMIT_LENGTH, 16 << 20);
   sqlite3_limit(db_, SQLITE_LIMIT_SQL_LENGTH, 1 << 20);
   sqlite3_limit(db_, SQLITE_LIMIT_EXPR_DEPTH, 200);

@@ -117,6 +117,8 @@ class SqlEngine {
 void RegisterTables(sqlite3* db, SqlEngine* engine);
 // sql_functions.cc: MySQL's functions that clients use, LIKE as MySQL reads it, and @@variables.
 void RegisterFunctions(sqlite3* db, SqlEngine* engine);
+// sql_text_functions.cc: MySQL's functions of texts that graphical clients use.
+void RegisterTextFunctions(sqlite3* db);
 // information_schema.cc
 void MakeInformationSchema(sqlite3* db);
 // What @@name and SHOW VARIABLES say to clients that ask for MySQL's variables.

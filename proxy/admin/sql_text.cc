@@ -1,6 +1,8 @@
 #include "proxy/admin/sql_text.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace bulkhead::admin {
 
@@ -12,6 +14,12 @@ bool IsSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 bool IsWordChar(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
          c == '$' || static_cast<unsigned char>(c) >= 0x80;
+}
+
+// MySQL's functions with the name of a word of SQLite's grammar: registered as mysql_NAME.
+bool IsSqliteKeyword(std::string_view function) {
+  return EqualsIgnoringCase(function, "LEFT") || EqualsIgnoringCase(function, "RIGHT") ||
+         EqualsIgnoringCase(function, "ISNULL");
 }
 
 class Rewriter {
@@ -67,9 +75,28 @@ class Rewriter {
     } else if (IsWordChar(c)) {
       Word();
     } else {
-      out_.sql += c;
-      ++at_;
+      Sign(c);
     }
+  }
+
+  // CONVERT(x, UNSIGNED INTEGER): the type is no expression, so it becomes a string.
+  void Sign(char c) {
+    out_.sql += c;
+    ++at_;
+    if (c == '(') {
+      calls_.push_back(std::exchange(converts_, false));
+    } else if (c == ')' && !calls_.empty()) {
+      calls_.pop_back();
+    } else if (c == ',' && !calls_.empty() && calls_.back()) {
+      TypeOfConvert();
+    }
+  }
+  void TypeOfConvert() {
+    size_t end = std::min(text_.find(')', at_), text_.size());
+    const bool sized = text_.substr(at_, end - at_).find('(') != std::string_view::npos;
+    if (sized && end < text_.size()) end = std::min(text_.find(')', end + 1), text_.size());
+    out_.sql += SqliteLiteral(text_.substr(at_, end - at_));
+    at_ = end;
   }
 
   void Comment() {
@@ -144,10 +171,17 @@ class Rewriter {
     const size_t begin = at_;
     while (at_ < text_.size() && IsWordChar(text_[at_])) ++at_;
     const std::string_view word = text_.substr(begin, at_ - begin);
-    out_.sql += word;
     size_t next = at_;
     while (next < text_.size() && IsSpace(text_[next])) ++next;
     const bool called = next < text_.size() && text_[next] == '(';
+    converts_ = called && EqualsIgnoringCase(word, "CONVERT");
+    if (EqualsIgnoringCase(word, "USING") && !calls_.empty() && calls_.back()) {
+      out_.sql += ',';  // CONVERT(x USING utf8mb4)
+      TypeOfConvert();
+      return;
+    }
+    if (called && IsSqliteKeyword(word)) out_.sql += "mysql_";
+    out_.sql += word;
     if (!called && EqualsIgnoringCase(word, "CURRENT_USER")) out_.sql += "()";
   }
 
@@ -155,6 +189,8 @@ class Rewriter {
   size_t at_ = 0;
   int executable_ = 0;
   bool ended_ = false;
+  bool converts_ = false;    // the next parenthesis is CONVERT's
+  std::vector<bool> calls_;  // open parentheses: is it CONVERT's?
   SqliteText out_;
 };
 

@@ -1,7 +1,8 @@
 // MySQL's spelling of a query, turned into SQLite's.
 //
 // Purpose: what clients and people write for a MySQL server and SQLite reads otherwise: strings in
-// double quotes and with backslashes, # comments, executable comments, @@variables, @variables.
+// double quotes and with backslashes, # comments, executable comments, @@variables, @variables,
+// CONVERT, LEFT and RIGHT.
 // Thread: any; pure. Limits: kMaxStatement bytes in; at most eight times as many come out.
 // Errors: 1064: parameters, $$, a second statement, what is not closed.
 // Source: MySQL 8.0 Reference Manual, "Lexical Structure"; sqlite.org/lang_expr.html.

@@ -83,19 +83,26 @@ class AssignTask final : public BusyTask {
   void PutBack() override {
     operators()->world()->gates()->SetTenantOrder(tenant_, {}, operators()->world()->Now());
   }
-  void Finish(const io::BusyCount&) override {
+  void Finish(const io::BusyCount& count) override {
     operators()->Change(
         [this](routing::TopologyBuilder* builder) { return Flip(builder); }, {tenant_},
-        [this, alive = alive()](const absl::Status& status) {
-          if (alive.expired()) return;
-          PutBack();
-          if (status.ok()) {
-            EndWith(Operation::State::kDone, 0, "tenant " + tenant_ + " is on shard " + shard_);
-          } else {
-            EndWith(Operation::State::kFailed, kErrNotNow,
-                    "tenant " + tenant_ + " stays where it is: " + std::string(status.message()));
-          }
+        [this, pinned = count.pinned, alive = alive()](const absl::Status& status) {
+          if (!alive.expired()) Answer(pinned, status);
         });
+  }
+  void Answer(uint32_t pinned, const absl::Status& status) {
+    PutBack();
+    if (!status.ok()) {
+      EndWith(Operation::State::kFailed, kErrNotNow,
+              "tenant " + tenant_ + " stays where it is: " + std::string(status.message()));
+      return;
+    }
+    std::string message = "tenant " + tenant_ + " is on shard " + shard_;
+    if (pinned > 0) {
+      absl::StrAppend(&message, "; ", pinned,
+                      " idle sessions held state on the old one and lose it (9411)");
+    }
+    EndWith(Operation::State::kDone, 0, message);
   }
 
   absl::Status Flip(routing::TopologyBuilder* builder) {

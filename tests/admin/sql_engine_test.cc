@@ -234,5 +234,18 @@ TEST(Rewriting, KeepsWhatSqliteReadsTheSame) {
     EXPECT_TRUE(MysqlToSqlite(text).error.has_value()) << text;
 }
 
+TEST_F(SqlTest, FunctionsOfGraphicalClients) {
+  EXPECT_THAT(Rows("SELECT UCASE('a'), LCASE('B'), LOCATE('(', 'int(11)'), LEFT('abc', 2), "
+                   "RIGHT('abc', 2), CONCAT_WS(',', 'a', NULL, 'b'), LEAST(3, 1, 2), "
+                   "GREATEST(3, 10, 2), ISNULL(NULL), CONVERT('12', UNSIGNED INTEGER) + 1, "
+                   "CONVERT('x' USING utf8mb4), CAST('7' AS SIGNED INTEGER), "
+                   "CONVERT('1.5', DECIMAL(10,2))"),
+              ElementsAre("A|b|4|ab|bc|a,b|1|10|1|13|x|7|1.5"));
+  EXPECT_THAT(Rows("SELECT name FROM backends LEFT JOIN shards USING (name) WHERE name = 'db1'"),
+              ElementsAre("db1"));
+  EXPECT_THAT(Rows("SELECT CONVERT(CASE WHEN 1 THEN (2 + 3) END, SIGNED) AS x"), ElementsAre("5"));
+  EXPECT_THAT(Rows("SELECT CONVERT(1, "), ElementsAre(HasSubstr("1064")));
+}
+
 }  // namespace
 }  // namespace bulkhead::admin
