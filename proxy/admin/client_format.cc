@@ -102,24 +102,25 @@ std::vector<size_t> NaturalWidths(const LinkResult& result) {
 
 // Takes the widest text column down until the table fits. False: it can't.
 bool Shrink(const LinkResult& result, size_t width, std::vector<size_t>* widths) {
-  const auto total = [&] {
-    size_t sum = 1;
-    for (const size_t one : *widths) sum += one + 3;
-    return sum;
+  const auto least = [&](size_t i) {
+    return result.columns[i].is_number
+               ? (*widths)[i]
+               : std::max(kNarrowest, DisplayWidth(result.columns[i].name));
   };
-  while (total() > width) {
+  for (size_t i = 0; i < widths->size(); ++i) {
+    if (!result.columns[i].is_number)
+      (*widths)[i] = std::min((*widths)[i], std::max(width, least(i)));
+  }
+  size_t total = 1;
+  for (const size_t one : *widths) total += one + 3;
+  for (; total > width; --total) {
     size_t widest = widths->size();
     for (size_t i = 0; i < widths->size(); ++i) {
-      const size_t least = std::max(kNarrowest, DisplayWidth(result.columns[i].name));
-      if (result.columns[i].is_number || (*widths)[i] <= least) continue;
+      if ((*widths)[i] <= least(i)) continue;
       if (widest == widths->size() || (*widths)[i] > (*widths)[widest]) widest = i;
     }
     if (widest == widths->size()) return false;
-    const size_t least = std::max(kNarrowest, DisplayWidth(result.columns[widest].name));
-    const size_t too_much = total() - width;
-    const size_t own = (*widths)[widest];
-    (*widths)[widest] =
-        std::max(least, own > too_much ? own - std::max<size_t>(1, too_much / 2) : 0);
+    --(*widths)[widest];
   }
   return true;
 }

@@ -1,14 +1,18 @@
 #include "proxy/admin/client_lines.h"
 
 #include <histedit.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <clocale>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cwchar>
 #include <string_view>
 #include <utility>
 
@@ -35,6 +39,7 @@ struct LineEditor::Impl {
   std::string file;
   std::string prompt;
   std::vector<std::string> words;
+  sigset_t waiting{};  // the signals that stay blocked while it waits for a key
 };
 
 namespace {
@@ -46,6 +51,25 @@ LineEditor::Impl* ImplOf(EditLine* editor) {
 }
 
 char* Prompt(EditLine* editor) { return ImplOf(editor)->prompt.data(); }
+
+// Ctrl-C comes through while it waits and at no other time: one that comes before the terminal is
+// set up, when libedit does not read yet, is not lost.
+int ReadCharacter(EditLine* editor, wchar_t* character) {
+  std::mbstate_t state{};
+  while (true) {
+    pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    if (ppoll(&input, 1, nullptr, &ImplOf(editor)->waiting) < 0) return -1;
+    char byte = 0;
+    const ssize_t size = read(STDIN_FILENO, &byte, 1);
+    if (size <= 0) return static_cast<int>(size);
+    const size_t used = std::mbrtowc(character, &byte, 1, &state);
+    if (used == static_cast<size_t>(-1)) {
+      state = {};  // no character of this terminal's encoding
+    } else if (used != static_cast<size_t>(-2)) {
+      return 1;
+    }
+  }
+}
 
 // What all of them begin with, beyond the first `size` characters.
 std::string CommonRest(const std::vector<std::string>& found, size_t size) {
@@ -90,11 +114,13 @@ LineEditor::LineEditor(std::string history_file, std::vector<std::string> words)
   history(impl_->history, &impl_->event, H_SETSIZE, kMostHistory);
   history(impl_->history, &impl_->event, H_SETUNIQUE, 1);
   if (!impl_->file.empty()) history(impl_->history, &impl_->event, H_LOAD, impl_->file.c_str());
+  std::setlocale(LC_CTYPE, "");
   impl_->editor = el_init("bulkhead", stdin, stdout, stderr);
   el_set(impl_->editor, EL_CLIENTDATA, impl_.get());
   el_set(impl_->editor, EL_PROMPT, &Prompt);
   el_set(impl_->editor, EL_EDITOR, "emacs");
   el_set(impl_->editor, EL_SIGNAL, 0);
+  el_set(impl_->editor, EL_GETCFN, &ReadCharacter);
   el_set(impl_->editor, EL_HIST, history, impl_->history);
   el_set(impl_->editor, EL_ADDFN, "bulkhead-complete", "completes a word", &Complete);
   el_set(impl_->editor, EL_BIND, "\t", "bulkhead-complete", nullptr);
@@ -112,11 +138,17 @@ LineEditor::~LineEditor() {
 
 LineEditor::Outcome LineEditor::Read(const std::string& prompt, std::string* line) {
   impl_->prompt = prompt;
+  sigset_t interrupt;
+  sigemptyset(&interrupt);
+  sigaddset(&interrupt, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &interrupt, &impl_->waiting);
   int size = 0;
   errno = 0;
   const char* text = el_gets(impl_->editor, &size);
+  const int error = errno;
+  pthread_sigmask(SIG_SETMASK, &impl_->waiting, nullptr);
   if (text == nullptr || size < 0) {
-    if (errno != EINTR) return Outcome::kEnd;
+    if (error != EINTR) return Outcome::kEnd;
     el_reset(impl_->editor);
     return Outcome::kInterrupted;
   }

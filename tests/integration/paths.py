@@ -1,5 +1,7 @@
 """Where things are: the project, its build, the cache for what is expensive to make, the run's temporary folder."""
 import atexit
+import importlib.machinery
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -7,6 +9,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get('BULKHEAD_BINARY') or ROOT / 'build/release/bulkhead')
+
+
+def program(name: str):
+    """A program of this folder as a module."""
+    loader = importlib.machinery.SourceFileLoader(f'program_{name}', str(Path(__file__).resolve().parent / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
 
 
 def cache_folder() -> Path:

@@ -6,6 +6,7 @@ import pymysql
 import pytest
 
 import ledger
+import paths
 import rawclient as rc
 from admin_place import ADMIN, Operator, Target, configuration, timed, wait_operators
 from hang_fleet import Incident, Load, shared_fleet, wait_all_up
@@ -415,3 +416,11 @@ def test_admin_changes_under_load_cost_nobody_an_error(place):
             count += 1
     assert count > 5
     assert not incident.result.errors_of('t1', 't2', 't3', 't4')
+
+
+def test_kills_between_admin_changes(binary):
+    """A short run; the whole one: tests/integration/admin_kills --kills 200."""
+    report = paths.program('admin_kills').run(6, seed=3)
+    print('\n'.join(report.lines()))
+    assert report.clean, report.lines()
+    assert report.kills == 6 and report.changes > 60

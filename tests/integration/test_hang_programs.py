@@ -1,25 +1,13 @@
 """The programs that measure a hang, each in a short run. The whole ones: tests/integration/hang_campaign --help, ..."""
-import importlib.machinery
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 import crowd
 import fault_places
 import servers
+from paths import program
 
 pytestmark = pytest.mark.slow
 BOTH = pytest.mark.parametrize('kind', ['mariadb', pytest.param('mysql', marks=pytest.mark.full)])
-
-
-def program(name: str):
-    """A program of this folder as a module."""
-    path = str(Path(__file__).resolve().parent / name)
-    loader = importlib.machinery.SourceFileLoader(f'program_{name}', path)
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
