@@ -103,9 +103,8 @@ std::vector<size_t> NaturalWidths(const LinkResult& result) {
 // Takes the widest text column down until the table fits. False: it can't.
 bool Shrink(const LinkResult& result, size_t width, std::vector<size_t>* widths) {
   const auto least = [&](size_t i) {
-    return result.columns[i].is_number
-               ? (*widths)[i]
-               : std::max(kNarrowest, DisplayWidth(result.columns[i].name));
+    return result.columns[i].is_number ? (*widths)[i]
+                                       : std::max(kNarrowest, DisplayWidth(result.columns[i].name));
   };
   for (size_t i = 0; i < widths->size(); ++i) {
     if (!result.columns[i].is_number)

@@ -2,7 +2,8 @@
 //
 // Thread: one. The history file is readable by its user only; statements with secrets are not
 // written to it. The locale of the environment is set, for its characters. SIGINT is blocked but
-// while a key is awaited: its handler, installed without SA_RESTART, ends Read. Source: editline(3).
+// while a key is awaited: its handler, installed without SA_RESTART, ends Read.
+// Source: editline(3).
 #ifndef BULKHEAD_PROXY_ADMIN_CLIENT_LINES_H_
 #define BULKHEAD_PROXY_ADMIN_CLIENT_LINES_H_
 

@@ -84,11 +84,11 @@ class AssignTask final : public BusyTask {
     operators()->world()->gates()->SetTenantOrder(tenant_, {}, operators()->world()->Now());
   }
   void Finish(const io::BusyCount& count) override {
-    operators()->Change(
-        [this](routing::TopologyBuilder* builder) { return Flip(builder); }, {tenant_},
-        [this, pinned = count.pinned, alive = alive()](const absl::Status& status) {
-          if (!alive.expired()) Answer(pinned, status);
-        });
+    operators()->Change([this](routing::TopologyBuilder* builder) { return Flip(builder); },
+                        {tenant_},
+                        [this, pinned = count.pinned, alive = alive()](const absl::Status& status) {
+                          if (!alive.expired()) Answer(pinned, status);
+                        });
   }
   void Answer(uint32_t pinned, const absl::Status& status) {
     PutBack();

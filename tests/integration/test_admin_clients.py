@@ -123,7 +123,8 @@ def test_mysql_9_on_a_terminal(router):
 def test_mysqlclient(router):
     script = f'''
 import MySQLdb
-c = MySQLdb.connect(host="127.0.0.1", port={admin_port(router)}, user="{ADMIN[0]}", password="{ADMIN[1]}", db="bulkhead", client_flag=65536)
+who = dict(user="{ADMIN[0]}", password="{ADMIN[1]}", db="bulkhead")
+c = MySQLdb.connect(host="127.0.0.1", port={admin_port(router)}, client_flag=65536, **who)
 cursor = c.cursor()
 cursor.execute("SELECT name FROM shards WHERE name = %s", ("s1",))
 print(cursor.fetchall())
