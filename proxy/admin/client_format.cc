@@ -124,6 +124,18 @@ bool Shrink(const LinkResult& result, size_t width, std::vector<size_t>* widths)
   return true;
 }
 
+// HELP of one statement: its columns are those that the mysql client wants.
+bool IsHelp(const LinkResult& result) {
+  return result.rows.size() == 1 && result.columns.size() == 3 &&
+         result.columns[0].name == "name" && result.columns[1].name == "description" &&
+         result.columns[2].name == "example";
+}
+std::string FormatHelp(const std::vector<std::optional<std::string>>& row) {
+  std::string text = row[0].value_or("") + "\n\n" + row[1].value_or("");
+  while (text.ends_with('\n')) text.pop_back();
+  return text + "\n\nExample:\n" + row[2].value_or("") + "\n";
+}
+
 class TableWriter {
  public:
   TableWriter(const LinkResult& result, std::vector<size_t> widths)
@@ -212,6 +224,7 @@ size_t DisplayWidth(std::string_view text) {
 
 std::string FormatTable(const LinkResult& result, size_t width) {
   if (result.rows.empty()) return "(no rows)\n";
+  if (IsHelp(result)) return FormatHelp(result.rows.front());
   std::vector<size_t> widths = NaturalWidths(result);
   if (width > 0 && !Shrink(result, width, &widths)) return FormatVertical(result);
   return TableWriter(result, std::move(widths)).Write();

@@ -22,7 +22,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kLook = 100ms;
-constexpr auto kPatience = 700ms;  // then it is worth to say what it waits for
+constexpr auto kPatience = 700ms;   // then it is worth to say what it waits for
+constexpr auto kLookAgain = 2000ms;  // each look is a line in the router's log
 
 std::atomic<int> interrupts{0};
 
@@ -67,7 +68,7 @@ class ClientRunner::Watcher {
       if (interrupts.load(std::memory_order_relaxed) > (killed_ ? 1 : 0)) Interrupt();
       if (!killed_ && std::chrono::steady_clock::now() >= next_look) {
         ShowProgress();
-        next_look = std::chrono::steady_clock::now() + kPatience;
+        next_look = std::chrono::steady_clock::now() + kLookAgain;
       }
       lock.lock();
     }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_join.h"
 #include "proxy/config/values.h"
 #include "proxy/session/statement_traits.h"
@@ -70,7 +71,8 @@ class Explainer {
     tenant_ = routing::ResolveTenant(options_.tenancy, *state_.topology, {},
                                      {.hint = info_.tenant_hint, .variable = question_.tenant});
     if (!tenant_.found()) {
-      Answer(absl::StrCat("refused: ", tenant_.code), tenant_.reason);
+      Answer(absl::StrCat("refused: ", tenant_.code),
+             absl::StrReplaceAll(tenant_.reason, {{" (from the variable)", ""}}));
       return false;
     }
     const bool hinted = tenant_.source == routing::TenantSource::kHint;

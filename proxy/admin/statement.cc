@@ -16,8 +16,9 @@ bool BeginsQuery(const Token& token) {
 }
 
 StatementMeaning MakeShow(const MatchResult& match) {
-  const Table& table = *FindTable(Lower(match.parts[1].text));
-  std::string sql = "SELECT " + ShowColumns(table) + " FROM " + std::string(table.name);
+  const bool full = match.Has("FULL");
+  const Table& table = *FindTable(Lower(match.parts[full ? 2 : 1].text));
+  std::string sql = "SELECT " + ShowColumns(table, full) + " FROM " + std::string(table.name);
   std::string condition;
   if (match.Has("LIKE")) {
     condition =

@@ -8,10 +8,11 @@ namespace {
 
 constexpr auto kStatements = std::to_array<Statement>({
     {Verb::kShow, "SHOW",
-     "SHOW {SHARDS | BACKENDS | REPLICAS | TENANTS | SESSIONS | HOLDS | UNKNOWN | OPERATIONS | "
-     "EVENTS | POOLS | VARIABLES | STATUS} [LIKE <pattern>] [WHERE <condition>]",
-     "Lists them as they are now, in columns that fit a terminal; SELECT has all columns of the "
-     "table of the same name. LIKE is for the first column, WHERE for any column of the table.",
+     "SHOW [FULL] {SHARDS | BACKENDS | REPLICAS | TENANTS | SESSIONS | HOLDS | UNKNOWN | "
+     "OPERATIONS | EVENTS | POOLS | VARIABLES | STATUS} [LIKE <pattern>] [WHERE <condition>]",
+     "Lists them as they are now, in columns that fit a terminal: long texts are cut, with FULL "
+     "they are not. SELECT has all columns of the table of the same name. LIKE is for the first "
+     "column, WHERE for any column of the table.",
      "SHOW BACKENDS WHERE state <> 'up'", "SHOW BAKENDS", "did you mean BACKENDS?", false},
     {Verb::kSelect, "SELECT", "SELECT <query>",
      "SQL (SQLite's) over the tables shards, backends, replicas, tenants, sessions, holds, "

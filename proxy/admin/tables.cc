@@ -60,7 +60,7 @@ const std::vector<ColumnOf<ShardRow>> kShards = {
     {{"replicas", kText, true, "backends, separated by commas"}, TEXT(replicas)},
     {{"epoch", kNumber, true, "raised with each change of the primary"}, PLAIN(epoch)},
     {{"held", kNumber, true, "statements that wait now"}, PLAIN(held)},
-    {{"why", kText, true, "why it does not plainly serve"}, TEXT(why)},
+    {{"why", kText, true, "why it does not plainly serve", 40}, TEXT(why)},
     {{"reads_from", kText, false, "the replica that plain reads may go to now"}, TEXT(reads_from)},
     {{"held_reads", kNumber, false, "of held"}, PLAIN(held_reads)},
     {{"held_writes", kNumber, false, "of held"}, PLAIN(held_writes)},
@@ -82,7 +82,7 @@ const std::vector<ColumnOf<BackendRow>> kBackends = {
     {{"since", kReal, true, "seconds in this state"}, PLAIN(since)},
     {{"held", kNumber, true, "statements that wait for its shards"}, PLAIN(held)},
     {{"primary_of", kText, true, "shards, separated by commas"}, TEXT(primary_of)},
-    {{"why", kText, true, "the evidence, where it is not up"}, TEXT(why)},
+    {{"why", kText, true, "the evidence, where it is not up", 40}, TEXT(why)},
     {{"replica_of", kText, false, "shards, separated by commas"}, TEXT(replica_of)},
     {{"silent", kReal, false, "seconds since its last sign of life"}, MAYBE(silent)},
     {{"operator_order", kText, false, "what an operator has ordered, if anything"}, TEXT(order)},
@@ -103,7 +103,7 @@ const std::vector<ColumnOf<ReplicaRow>> kReplicas = {
     {{"state", kText, true, "of the replica, as in backends"}, PLAIN(state)},
     {{"primary_backend", kText, true, "the shard's primary"}, PLAIN(primary)},
     {{"primary_state", kText, true, "of the primary"}, PLAIN(primary_state)},
-    {{"why", kText, true, "the evidence, where the replica is not up"}, TEXT(why)},
+    {{"why", kText, true, "the evidence, where the replica is not up", 40}, TEXT(why)},
 };
 
 const std::vector<ColumnOf<io::SessionRow>> kSessions = {
@@ -143,7 +143,7 @@ const std::vector<ColumnOf<HoldRow>> kHolds = {
     {{"kind", kText, true, "read or write"}, PLAIN(kind)},
     {{"held", kNumber, true, "statements that wait now"}, PLAIN(held)},
     {{"state", kText, false, "of the gate, as in shards"}, PLAIN(state)},
-    {{"why", kText, true, "why they wait"}, TEXT(why)},
+    {{"why", kText, true, "why they wait", 32}, TEXT(why)},
     {{"enqueued", kNumber, true, "ever = released + refused + cancelled + held"}, PLAIN(enqueued)},
     {{"released", kNumber, true, "let through, ever"}, PLAIN(released)},
     {{"refused", kNumber, true, "answered 9401 to 9404, ever"}, PLAIN(refused)},
@@ -157,7 +157,7 @@ const std::vector<ColumnOf<UnknownRow>> kUnknown = {
     {{"backend", kText, true, "which server"}, TEXT(backend)},
     {{"backend_connection", kNumber, true, "the server's id of the connection"}, PLAIN(connection)},
     {{"session", kNumber, true, "the client's connection id"}, PLAIN(session)},
-    {{"digest", kText, true, "the statement without its literals"}, TEXT(digest)},
+    {{"digest", kText, true, "the statement without its literals", 32}, TEXT(digest)},
 };
 
 const std::vector<ColumnOf<OperationRow>> kOperations = {
@@ -165,7 +165,7 @@ const std::vector<ColumnOf<OperationRow>> kOperations = {
     {{"kind", kText, true, "drain, assign, switchover, failover, drill"}, PLAIN(kind)},
     {{"object", kText, true, "what it is about"}, PLAIN(object)},
     {{"state", kText, true, "running, done, failed, cancelled"}, PLAIN(state)},
-    {{"step", kText, true, "what it does, or did last"}, TEXT(step)},
+    {{"step", kText, true, "what it does, or did last", 48}, TEXT(step)},
     {{"begun", kText, true, "UTC"}, PLAIN(begun)},
     {{"ended", kText, false, "UTC; NULL: not yet"}, TEXT(ended)},
     {{"detail", kText, false, "how it ended"}, TEXT(detail)},
@@ -177,7 +177,7 @@ const std::vector<ColumnOf<EventRow>> kEvents = {
     {{"time", kText, true, "UTC"}, PLAIN(time)},
     {{"kind", kText, true, "backend, shard, tenant, operator, operation, topology"}, PLAIN(kind)},
     {{"object", kText, true, "what it is about"}, TEXT(object)},
-    {{"text", kText, true, "what happened"}, PLAIN(text)},
+    {{"text", kText, true, "what happened", 64}, PLAIN(text)},
 };
 
 const std::vector<ColumnOf<io::PoolRow>> kPools = {
@@ -284,12 +284,19 @@ const std::vector<std::string_view>& TableNames() {
   return *names;
 }
 
-std::string ShowColumns(const Table& table) {
+std::string ShowColumns(const Table& table, bool full) {
   std::string columns;
   for (const Column& column : table.columns) {
     if (!column.shown) continue;
     if (!columns.empty()) columns += ", ";
-    columns += column.name;
+    const std::string name(column.name);
+    if (full || column.most_shown == 0) {
+      columns += name;
+      continue;
+    }
+    const std::string most = std::to_string(column.most_shown);
+    columns += "iif(length(" + name + ") > " + most + ", substr(" + name + ", 1, " + most +
+               " - 1) || '…', " + name + ") AS " + name;
   }
   return columns;
 }

@@ -29,6 +29,7 @@ struct Column {
   ColumnKind kind;
   bool shown;  // by SHOW
   std::string_view help;
+  int most_shown = 0;  // characters that SHOW shows of it; 0: all. For texts that explain.
 };
 
 // Rows of one table at one moment. Lives no longer than the state.
@@ -51,8 +52,8 @@ struct Table {
 [[nodiscard]] std::span<const Table> TableList();
 [[nodiscard]] const Table* FindTable(std::string_view name);  // in lower case
 [[nodiscard]] const std::vector<std::string_view>& TableNames();
-// "name, state, held"
-[[nodiscard]] std::string ShowColumns(const Table& table);
+// "name, state, held"; without `full` with long texts cut, so that a row fits 120 columns.
+[[nodiscard]] std::string ShowColumns(const Table& table, bool full);
 // Tables of columns for docs/OPERATIONS.md, in Markdown.
 [[nodiscard]] std::string TableTable();
 

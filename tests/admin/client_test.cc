@@ -50,6 +50,14 @@ TEST(Format, TablesAreAsWideAsTheyMustBe) {
             "+------+------+------------------------------------------------+\n");
 }
 
+TEST(Format, HelpOfOneStatementIsText) {
+  LinkResult help;
+  help.columns = {{"name"}, {"description"}, {"example"}};
+  help.rows = {{"HELP", "Syntax:\n  HELP [<topic>]\n\nLists them.\n\n", "  HELP DRAIN"}};
+  EXPECT_EQ(FormatTable(help, 80),
+            "HELP\n\nSyntax:\n  HELP [<topic>]\n\nLists them.\n\nExample:\n  HELP DRAIN\n");
+}
+
 TEST(Format, LongTextsAreWrappedAndNothingIsCut) {
   EXPECT_EQ(FormatTable(Backends(), 45),
             "+------+------+-----------------------------+\n"

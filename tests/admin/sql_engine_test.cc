@@ -123,6 +123,21 @@ TEST_F(SqlTest, ShowIsAQuery) {
   EXPECT_EQ(engine_.tables(), TableSet({"shards"}));
 }
 
+TEST_F(SqlTest, ShowCutsLongTextsAndFullDoesNot) {
+  state_.events.push_back({.id = 1,
+                           .time = "2026-11-29 06:49:12",
+                           .kind = "backend",
+                           .object = "db2",
+                           .text = std::string(60, 'x') + "äöü and more"});
+  state_.events.push_back({.id = 2, .object = "db2", .text = std::string(60, 'x') + "äöüß"});
+  EXPECT_THAT(Rows("SHOW EVENTS WHERE id = 1"),
+              ElementsAre("1|2026-11-29 06:49:12|backend|db2|" + std::string(60, 'x') + "äöü…"));
+  EXPECT_EQ(result_.columns[4].name, "text");
+  EXPECT_EQ(result_.columns[4].kind, ColumnKind::kText);
+  EXPECT_THAT(Rows("SHOW EVENTS WHERE id = 2"), ElementsAre(HasSubstr("äöüß")));
+  EXPECT_THAT(Rows("SHOW FULL EVENTS WHERE text LIKE '%more'"), ElementsAre(HasSubstr("and more")));
+}
+
 TEST_F(SqlTest, TenantsComeFromTheDirectoryAndAreExact) {
   EXPECT_THAT(Rows("SELECT name, shard FROM tenants WHERE name = 'acme'"), ElementsAre("acme|s1"));
   EXPECT_THAT(Rows("SELECT name FROM tenants ORDER BY name"),

@@ -291,19 +291,24 @@ def test_tables_and_shows_agree(operator):
 
 
 def test_show_fits_a_terminal(operator):
-    """In columns of a terminal of 120, texts that explain (why, text, digest) apart."""
-    for table in ('SHARDS', 'BACKENDS', 'REPLICAS', 'TENANTS', 'SESSIONS', 'HOLDS', 'UNKNOWN', 'OPERATIONS', 'POOLS'):
-        found = operator.rows(f'SHOW {table}')
-        if not found:
-            continue
-        width = 1
-        for column in found[0]:
-            if column in ('why', 'text', 'digest', 'step'):
-                width += 3 + 20  # these wrap, or are long where something is the matter
-                continue
-            cells = ['NULL' if row[column] is None else str(row[column]) for row in found]
-            width += 3 + max(map(len, [column, *cells]))
-        assert width <= 120, (table, width)
+    """In columns of a terminal of 120, with any client; FULL and SELECT have what was cut."""
+    operator.said("HOLD SHARD s2 FOR '60s'")
+    try:
+        for table in (
+            'SHARDS BACKENDS REPLICAS TENANTS SESSIONS HOLDS UNKNOWN OPERATIONS EVENTS POOLS VARIABLES'.split()
+        ):
+            found = operator.rows(f'SHOW {table}')
+            width = 1
+            for column in found[0] if found else []:
+                cells = ['NULL' if row[column] is None else str(row[column]) for row in found]
+                width += 3 + max(map(len, [column, *cells]))
+            assert width <= 120, (table, width)
+        whole = operator.value("SELECT why FROM shards WHERE name = 's2'")
+        assert operator.one("SHOW FULL SHARDS LIKE 's2'")['why'] == whole
+        assert len(whole) <= 40 or operator.one("SHOW SHARDS LIKE 's2'")['why'] == whole[:39] + '…'
+        assert operator.one("SHOW SHARDS WHERE why = '" + whole.replace("'", "''") + "'")['name'] == 's2'
+    finally:
+        operator.said('RELEASE SHARD s2')
 
 
 def test_read_only_users_only_look(router):
