@@ -2,7 +2,8 @@
 //
 // Purpose: everything that is rendered on /metrics has its row in kDefinitions; the documentation's
 //   table is made from it (RenderMarkdownTable) and a test checks that the collector renders these
-//   families and no others. Label values that are vocabularies of their own are enums here, each
+//   families and no others; tests/integration/test_prometheus.py checks that alert rules and the
+//   dashboard use no others. Label values that are vocabularies of their own are enums here, each
 //   with its words beside it.
 // Thread: constants only.
 // Naming: https://prometheus.io/docs/practices/naming/ (base units, _total for counters, a prefix
@@ -95,6 +96,14 @@ inline constexpr std::array<uint64_t, 19> kDurationBoundsNs = {
     100'000'000,   200'000'000,    500'000'000,    1'000'000'000, 2'000'000'000,
     5'000'000'000, 10'000'000'000, 30'000'000'000, 60'000'000'000};
 
+// What a state that control finds out took since the backend's last proof of life.
+enum class DetectedState : uint8_t { kSuspect, kDown };
+inline constexpr std::array<std::string_view, 2> kDetectedStateNames = {"suspect", "down"};
+
+// How a statement that had to wait at a gate left it.
+enum class HoldEnd : uint8_t { kReleased, kRefused };
+inline constexpr std::array<std::string_view, 2> kHoldEndNames = {"released", "refused"};
+
 enum class Type : uint8_t { kCounter, kGauge, kHistogram };
 
 // One per row of kDefinitions, in the same order.
@@ -104,7 +113,17 @@ enum class Metric : uint8_t {
   kResidentMemory,
   kOpenFds,
   kMaxFds,
+  kVirtualMemory,
   kCpuSeconds,
+  kReady,
+  kCertificateExpiry,
+  kStoreWritable,
+  kStoreCommits,
+  kLogLines,
+  kLogHeldBack,
+  kLogDropped,
+  kHttpAnswers,
+  kHttpStreams,
   kSessions,
   kClientConnections,
   kLoginsFailed,
@@ -112,7 +131,14 @@ enum class Metric : uint8_t {
   kPinnedSessions,
   kStatements,
   kStatementDuration,
+  kSlowStatements,
+  kTenantStatements,
+  kTenantBusy,
+  kTenantLimitSessions,
+  kTenantLimitRunning,
+  kTenantLimitRefused,
   kPoolConnections,
+  kPoolLimit,
   kPoolWaiting,
   kPoolWaits,
   kPoolConnects,
@@ -122,18 +148,33 @@ enum class Metric : uint8_t {
   kBackendState,
   kBackendStateChanges,
   kBackendSilence,
+  kBackendCanary,
+  kDetection,
+  kDetectionSignals,
+  kFalseSuspects,
   kProbes,
   kGivenUp,
   kAbandoned,
+  kTopologyVersion,
+  kShardPrimary,
+  kShardEpoch,
+  kShardTenants,
   kShardServing,
+  kShardOutage,
+  kShardFailoverReady,
+  kShardFence,
   kHeldStatements,
   kHeldBytes,
+  kHoldLimitStatements,
+  kHoldLimitBytes,
+  kHoldDuration,
   kGateEnqueued,
   kGateReleased,
   kGateRefused,
   kGateCancelled,
   kReleaseConcurrency,
   kUnknownOutcomes,
+  kOperationsRunning,
   kCount,
 };
 
@@ -157,8 +198,33 @@ inline constexpr std::array<Definition, static_cast<size_t>(Metric::kCount)> kDe
      "at each scrape, from /proc"},
     {Metric::kMaxFds, "process_max_fds", Type::kGauge, "", "Limit on open file descriptors.",
      "at each scrape"},
+    {Metric::kVirtualMemory, "process_virtual_memory_bytes", Type::kGauge, "",
+     "Address space of the process.", "at each scrape, from /proc"},
     {Metric::kCpuSeconds, "process_cpu_seconds_total", Type::kCounter, "",
      "CPU time used, user and system.", "at each scrape"},
+    {Metric::kReady, "bulkhead_ready", Type::kGauge, "",
+     "1 if /readyz says that clients can be served.", "at each scrape"},
+    {Metric::kCertificateExpiry, "bulkhead_certificate_expiry_timestamp_seconds", Type::kGauge,
+     "role",
+     "When a certificate ends, in seconds since the epoch; role: clients (what clients are shown) "
+     "or backends (the router's own, for servers that ask).",
+     "when it is loaded"},
+    {Metric::kStoreWritable, "bulkhead_store_writable", Type::kGauge, "",
+     "1 if the topology store took what was written last; it is tried at least once a minute.",
+     "by control, when a commit has ended"},
+    {Metric::kStoreCommits, "bulkhead_store_commits_total", Type::kCounter, "result",
+     "Commits to the topology store, by result: ok or failed.",
+     "by control, when a commit has ended"},
+    {Metric::kLogLines, "bulkhead_log_lines_total", Type::kCounter, "level",
+     "Lines written to the log.", "by the log's thread"},
+    {Metric::kLogHeldBack, "bulkhead_log_held_back_total", Type::kCounter, "",
+     "Repeats that were counted instead of written (`log.max_repeats`).", "by the log's thread"},
+    {Metric::kLogDropped, "bulkhead_log_dropped_total", Type::kCounter, "",
+     "Lines that were lost: too many waited, or they could not be written.", "by the log's thread"},
+    {Metric::kHttpAnswers, "bulkhead_http_requests_total", Type::kCounter, "code",
+     "Requests to the HTTP listener, by the first digit of the status.", "when it is answered"},
+    {Metric::kHttpStreams, "bulkhead_http_streams", Type::kGauge, "",
+     "Status pages that follow the fleet live.", "when one opens and closes"},
     {Metric::kSessions, "bulkhead_sessions", Type::kGauge, "state",
      "Client sessions that are open now.", "by the worker, at accept, login and close"},
     {Metric::kClientConnections, "bulkhead_client_connections_total", Type::kCounter, "",
@@ -180,8 +246,30 @@ inline constexpr std::array<Definition, static_cast<size_t>(Metric::kCount)> kDe
      "From a statement's first byte to the end of its answer; a kind appears with its first "
      "statement.",
      "by the worker, when the client has its answer"},
+    {Metric::kSlowStatements, "bulkhead_slow_statements_total", Type::kCounter, "shard",
+     "Statements that took longer than `log.slow_statement`.",
+     "by the worker, when the client has its answer"},
+    {Metric::kTenantStatements, "bulkhead_tenant_statements_total", Type::kCounter,
+     "tenant,outcome",
+     "Statements of the tenants that are busiest lately (`metrics.busiest_tenants` of them), since "
+     "they are among them.",
+     "by the worker, added up once a second"},
+    {Metric::kTenantBusy, "bulkhead_tenant_busy_seconds_total", Type::kCounter, "tenant",
+     "Time from first byte to answer of all their statements.",
+     "by the worker, added up once a second"},
+    {Metric::kTenantLimitSessions, "bulkhead_tenant_limit_sessions", Type::kGauge, "tenant",
+     "Sessions of tenants under limits; of the `metrics.busiest_tenants` that were refused most.",
+     "at each scrape"},
+    {Metric::kTenantLimitRunning, "bulkhead_tenant_limit_running", Type::kGauge, "tenant",
+     "Running statements of the same tenants.", "at each scrape"},
+    {Metric::kTenantLimitRefused, "bulkhead_tenant_limit_refused_total", Type::kCounter, "tenant",
+     "Sessions and statements refused because of the tenant's limit (9405, 1203), since its "
+     "account exists.",
+     "when it is refused"},
     {Metric::kPoolConnections, "bulkhead_pool_connections", Type::kGauge, "backend,state",
      "Connections to backends.", "by the worker, on each change of state"},
+    {Metric::kPoolLimit, "bulkhead_pool_limit_connections", Type::kGauge, "backend",
+     "Most connections to the backend that the process may open.", "from the topology"},
     {Metric::kPoolWaiting, "bulkhead_pool_waiting", Type::kGauge, "backend",
      "Sessions that wait for a backend connection now.",
      "by the worker, when waiting begins and ends"},
@@ -204,6 +292,18 @@ inline constexpr std::array<Definition, static_cast<size_t>(Metric::kCount)> kDe
      "backend,state", "Changes of a backend to this state.", "by control, at the change"},
     {Metric::kBackendSilence, "bulkhead_backend_silence_seconds", Type::kGauge, "backend",
      "Time since the last proof that the backend lives.", "by control, five times a second"},
+    {Metric::kBackendCanary, "bulkhead_backend_canary", Type::kGauge, "backend",
+     "Of primaries: 1 if commits are probed, 0 if the probe account can't (a disk that hangs is "
+     "then seen only by silent clients).",
+     "by control, five times a second"},
+    {Metric::kDetection, "bulkhead_detection_duration_seconds", Type::kHistogram, "state",
+     "From a backend's last proof of life to this state.", "by control, at the change"},
+    {Metric::kDetectionSignals, "bulkhead_detection_signals_total", Type::kCounter,
+     "backend,signal", "Suspicions and verdicts that rested on this signal.",
+     "by control, at the change"},
+    {Metric::kFalseSuspects, "bulkhead_false_suspects_total", Type::kCounter, "backend",
+     "Suspicions that ended without a verdict: new work was held for nothing, if shortly.",
+     "by control, at the change"},
     {Metric::kProbes, "bulkhead_probes_total", Type::kCounter, "backend,kind,result",
      "Probes that have ended, by result: ok or failed.", "by control, when the probe has ended"},
     {Metric::kGivenUp, "bulkhead_given_up_connections_total", Type::kCounter, "backend",
@@ -212,14 +312,40 @@ inline constexpr std::array<Definition, static_cast<size_t>(Metric::kCount)> kDe
     {Metric::kAbandoned, "bulkhead_abandoned_connections", Type::kGauge, "backend",
      "Of the connections given up, those that were not seen gone on the server yet.",
      "by control, five times a second"},
+    {Metric::kTopologyVersion, "bulkhead_topology_version", Type::kGauge, "",
+     "Number of the topology, raised with each change.", "from the topology"},
+    {Metric::kShardPrimary, "bulkhead_shard_primary_info", Type::kGauge, "shard,backend",
+     "Always 1; says which backend is the shard's primary.", "from the topology"},
+    {Metric::kShardEpoch, "bulkhead_shard_epoch", Type::kGauge, "shard",
+     "Raised with each change of the shard's primary.", "from the topology"},
+    {Metric::kShardTenants, "bulkhead_shard_tenants", Type::kGauge, "shard",
+     "Tenants with an entry of their own in the directory.",
+     "when the topology has changed, at most once in ten seconds"},
     {Metric::kShardServing, "bulkhead_shard_serving", Type::kGauge, "shard",
      "1 if new work of the shard is sent at once, 0 if its gate is asked.",
      "by control, five times a second"},
+    {Metric::kShardOutage, "bulkhead_shard_outage_seconds", Type::kGauge, "shard",
+     "How long the shard's outage lasts, since its primary fell silent; 0: there is none.",
+     "by control, five times a second"},
+    {Metric::kShardFailoverReady, "bulkhead_shard_failover_ready", Type::kGauge, "shard",
+     "1 if a FAILOVER of the shard would be accepted without data loss being accepted; absent "
+     "where "
+     "that is not looked at.",
+     "by control, when replicas are looked at"},
+    {Metric::kShardFence, "bulkhead_shard_fence_configured", Type::kGauge, "shard",
+     "1 if the shard's primary can be fenced by a configured command.", "from the configuration"},
     {Metric::kHeldStatements, "bulkhead_held_statements", Type::kGauge, "shard,kind",
      "Statements that wait at the shard's gate now.", "by control, five times a second"},
     {Metric::kHeldBytes, "bulkhead_held_bytes", Type::kGauge, "shard",
      "Bytes of the statements that wait at the shard's gate now.",
      "by control, five times a second"},
+    {Metric::kHoldLimitStatements, "bulkhead_hold_limit_statements", Type::kGauge, "shard",
+     "Most statements that may wait at the shard's gate.", "from the topology"},
+    {Metric::kHoldLimitBytes, "bulkhead_hold_limit_bytes", Type::kGauge, "shard",
+     "Most bytes of statements that may wait at the shard's gate.", "from the topology"},
+    {Metric::kHoldDuration, "bulkhead_hold_duration_seconds", Type::kHistogram, "shard,end",
+     "How long statements waited at the shard's gate that had to wait; end: released or refused.",
+     "by control, at the release or refusal"},
     {Metric::kGateEnqueued, "bulkhead_gate_enqueued_total", Type::kCounter, "shard,kind",
      "Statements that came to the shard's gate because it did not plainly serve; always the sum of "
      "released, refused, cancelled and held.",
@@ -237,13 +363,16 @@ inline constexpr std::array<Definition, static_cast<size_t>(Metric::kCount)> kDe
      "by control, five times a second"},
     {Metric::kUnknownOutcomes, "bulkhead_unknown_outcomes_total", Type::kCounter, "",
      "Statements whose outcome could not be known (9410).", "by control, when a worker tells it"},
+    {Metric::kOperationsRunning, "bulkhead_operations_running", Type::kGauge, "kind",
+     "Operations of operators under way (drain, assign, switchover, failover, drill).",
+     "at each scrape"},
 }};
 
 [[nodiscard]] constexpr const Definition& DefinitionOf(Metric metric) {
   return kDefinitions[static_cast<size_t>(metric)];
 }
 
-// The list as a Markdown table, for docs/OPERATIONS.md.
+// The list as a Markdown table, for docs/METRICS.md.
 [[nodiscard]] std::string RenderMarkdownTable();
 
 }  // namespace bulkhead::metrics

@@ -9,14 +9,16 @@
 namespace bulkhead::metrics {
 namespace {
 
-std::optional<double> ResidentBytes() {
+void ReadMemory(ProcessStats* out) {
   FILE* file = fopen("/proc/self/statm", "re");
-  if (file == nullptr) return std::nullopt;
+  if (file == nullptr) return;
   unsigned long size = 0, resident = 0;
   const int fields = fscanf(file, "%lu %lu", &size, &resident);
   fclose(file);
-  if (fields != 2) return std::nullopt;
-  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  if (fields != 2) return;
+  const auto page = static_cast<double>(sysconf(_SC_PAGESIZE));
+  out->virtual_bytes = static_cast<double>(size) * page;
+  out->resident_bytes = static_cast<double>(resident) * page;
 }
 
 std::optional<double> OpenFds() {
@@ -44,10 +46,12 @@ std::optional<double> CpuSeconds() {
 }  // namespace
 
 ProcessStats ReadProcessStats() {
-  return {.resident_bytes = ResidentBytes(),
-          .open_fds = OpenFds(),
-          .max_fds = MaxFds(),
-          .cpu_seconds = CpuSeconds()};
+  ProcessStats stats;
+  ReadMemory(&stats);
+  stats.open_fds = OpenFds();
+  stats.max_fds = MaxFds();
+  stats.cpu_seconds = CpuSeconds();
+  return stats;
 }
 
 }  // namespace bulkhead::metrics

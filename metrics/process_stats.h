@@ -12,6 +12,7 @@ namespace bulkhead::metrics {
 
 struct ProcessStats {
   std::optional<double> resident_bytes;
+  std::optional<double> virtual_bytes;
   std::optional<double> open_fds;
   std::optional<double> max_fds;
   std::optional<double> cpu_seconds;

@@ -22,6 +22,7 @@
 
 #include "metrics/cell.h"
 #include "metrics/list.h"
+#include "metrics/tenant_meter.h"
 
 namespace bulkhead::metrics {
 
@@ -35,6 +36,7 @@ using ByDirection = CellsBy<Cell, Direction, kDirectionNames.size()>;
 struct ShardMetrics {
   ByStatementKind<ByOutcome<Counter>> statements;
   ByStatementKind<Histogram> duration;
+  Counter slow;
 
   void Record(StatementKind kind, StatementOutcome outcome, std::chrono::nanoseconds took) {
     statements[kind][outcome].Add();
@@ -60,7 +62,8 @@ struct alignas(64) WorkerMetrics {
   // Reasons to pin are the session's vocabulary; the registry is told their words.
   static constexpr size_t kMaxPinReasons = 32;
 
-  explicit WorkerMetrics(std::string thread_name) : thread(std::move(thread_name)) {}
+  explicit WorkerMetrics(std::string thread_name, TenantBoard* board = nullptr)
+      : thread(std::move(thread_name)), tenants(board) {}
 
   const std::string thread;  // the label of loop lag: "worker-0", "control"
 
@@ -78,8 +81,22 @@ struct alignas(64) WorkerMetrics {
   [[nodiscard]] ShardMetrics& shard(uint32_t id) { return shards.At(id); }
   [[nodiscard]] BackendMetrics& backend(uint32_t id) { return backends.At(id); }
 
+  TenantMeter tenants;  // read by nobody else: it gives on by itself
+
   GrowingArray<ShardMetrics> shards;
   GrowingArray<BackendMetrics> backends;
+};
+
+// What the control thread counts: the same, with that thread as the only writer.
+struct ShardHoldMetrics {
+  CellsBy<Histogram, HoldEnd, kHoldEndNames.size()> held;
+};
+struct alignas(64) ControlMetrics {
+  CellsBy<Histogram, DetectedState, kDetectedStateNames.size()> detection;
+  Histogram loop_lag;
+
+  [[nodiscard]] ShardHoldMetrics& shard(uint32_t id) { return shards.At(id); }
+  GrowingArray<ShardHoldMetrics> shards;
 };
 
 }  // namespace bulkhead::metrics

@@ -1,6 +1,5 @@
-// The command line: bulkhead serve --config FILE | check FILE | admin | topology ... | --version.
-
-#include <spdlog/spdlog.h>
+// The command line: bulkhead serve --config FILE | check FILE | admin | topology ... | top |
+// --version.
 
 #include <CLI/CLI.hpp>
 #include <iostream>
@@ -8,22 +7,35 @@
 #include "proxy/admin_command.h"
 #include "proxy/auth/secret.h"
 #include "proxy/config/load.h"
+#include "proxy/log/log.h"
 #include "proxy/log_setup.h"
 #include "proxy/server.h"
+#include "proxy/top_command.h"
 #include "proxy/topology_command.h"
 
 namespace {
 
+namespace config = bulkhead::config;
+namespace log = bulkhead::log;
+
 // A few hundred passwords and keys: below the limit on locked memory that systems give everybody.
 constexpr size_t kLockedMemory = size_t{1} << 18;
+
+int ServeWith(const std::shared_ptr<const config::Options>& options, const std::string& file) {
+  bulkhead::Server server(options, file, BULKHEAD_VERSION);
+  if (const std::string error = server.Start(); !error.empty()) {
+    std::cerr << "bulkhead: not started: " << error << '\n';
+    return 1;
+  }
+  return server.Run();
+}
 
 int Serve(const std::string& file) {
   // Before the passwords of the configuration are read.
   const bool locked = bulkhead::auth::ReserveLockedMemory(kLockedMemory);
-  const bulkhead::config::LoadResult loaded = bulkhead::config::LoadFile(file);
-  for (const bulkhead::config::ConfigError& error : loaded.errors)
-    std::cerr << error.ToString() << '\n';
+  const config::LoadResult loaded = config::LoadFile(file);
   if (!loaded.ok()) {
+    for (const config::ConfigError& error : loaded.errors) std::cerr << error.ToString() << '\n';
     std::cerr << "bulkhead: not started: the configuration has errors\n";
     return 1;
   }
@@ -31,14 +43,17 @@ int Serve(const std::string& file) {
     std::cerr << "bulkhead: " << error << '\n';
     return 1;
   }
-  if (!locked)
-    spdlog::warn("passwords lie in memory that may be swapped out (see ulimit -l, LimitMEMLOCK)");
-  bulkhead::Server server(loaded.options, file, BULKHEAD_VERSION);
-  if (const std::string error = server.Start(); !error.empty()) {
-    std::cerr << "bulkhead: not started: " << error << '\n';
-    return 1;
+  for (const config::ConfigError& warning : loaded.errors)
+    log::Warn(log::event::kSetup, {{"what", "configuration"}}, warning.ToString());
+  log::Info(log::event::kStarted, {{"version", BULKHEAD_VERSION}, {"config", file}},
+            "bulkhead " BULKHEAD_VERSION " begins with " + file);
+  if (!locked) {
+    log::Warn(log::event::kSetup, {{"what", "locked memory"}},
+              "passwords lie in memory that may be swapped out (see ulimit -l, LimitMEMLOCK)");
   }
-  return server.Run();
+  const int code = ServeWith(loaded.options, file);
+  log::Stop();
+  return code;
 }
 
 }  // namespace
@@ -68,6 +83,7 @@ int main(int argc, char** argv) {
 
   const bulkhead::TopologyCommand topology(&app);
   bulkhead::AdminCommand admin(&app);
+  const bulkhead::TopCommand top(&app);
 
   app.footer(
       "Examples:\n  bulkhead check /etc/bulkhead/bulkhead.yaml\n"
@@ -77,5 +93,6 @@ int main(int argc, char** argv) {
   if (check->parsed()) return bulkhead::config::Check(check_file, std::cout);
   if (topology.parsed()) return topology.Run(std::cout, std::cerr);
   if (admin.parsed()) return admin.Run(std::cout, std::cerr);
+  if (top.parsed()) return top.Run(std::cout, std::cerr);
   return Serve(serve_file);
 }

@@ -1,7 +1,5 @@
 #include "proxy/reloader.h"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +7,7 @@
 #include "proxy/config/load.h"
 #include "proxy/control/topology_store.h"
 #include "proxy/listener_setup.h"
+#include "proxy/log/log.h"
 #include "proxy/log_setup.h"
 
 namespace bulkhead {
@@ -48,8 +47,9 @@ std::optional<BuiltOptions> Reloader::Begin(std::shared_ptr<const config::Option
     with_one[name] = value;
     auto changed = config::WithOverrides(*from_file_, with_one);
     if (!changed.ok()) {
-      spdlog::warn("{} was SET to {}, which is not possible any more: {}", name, value,
-                   std::string(changed.status().message()));
+      log::Warn(log::event::kReload, {},
+                absl::StrCat(name, " was SET to ", value,
+                             ", which is not possible any more: ", changed.status().message()));
       continue;
     }
     overrides_ = std::move(with_one);
@@ -61,7 +61,7 @@ std::optional<BuiltOptions> Reloader::Begin(std::shared_ptr<const config::Option
   backend_tls_ = built->backend_tls;
   current_.Set(built->options);
   if (!overrides_.empty() && !SetUpLog(built->options->log).empty())
-    spdlog::warn("the log stays as the file says");
+    log::Warn(log::event::kReload, {}, "the log stays as the file says");
   return built;
 }
 

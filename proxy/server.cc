@@ -1,8 +1,8 @@
 #include "proxy/server.h"
 
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <ctime>
 #include <deque>
@@ -21,10 +21,11 @@
 #include "proxy/control/control_loop.h"
 #include "proxy/control/fleet_collector.h"
 #include "proxy/control/router_id.h"
-#include "proxy/http/http_server.h"
-#include "proxy/http/monitoring_pages.h"
+#include "proxy/http_setup.h"
 #include "proxy/io/worker.h"
 #include "proxy/listener_setup.h"
+#include "proxy/log/log.h"
+#include "proxy/process_facts.h"
 #include "proxy/reloader.h"
 #include "proxy/session/pins.h"
 #include "proxy/store_setup.h"
@@ -59,19 +60,6 @@ class Accounts final : public io::ProcessAccounts {
   absl::flat_hash_map<routing::BackendId, std::unique_ptr<routing::ConnectionBudget>> budgets_;
 };
 
-metrics::TopologyNames NamesOf(const routing::Topology& topology) {
-  metrics::TopologyNames names;
-  for (const routing::Shard* shard : topology.shards()) {
-    if (names.shards.size() <= shard->id.index) names.shards.resize(shard->id.index + 1u);
-    names.shards[shard->id.index] = shard->name;
-  }
-  for (const routing::Backend* backend : topology.backends()) {
-    if (names.backends.size() <= backend->id.index) names.backends.resize(backend->id.index + 1u);
-    names.backends[backend->id.index] = backend->name;
-  }
-  return names;
-}
-
 // SIGUSR1: every worker has ended. SIGUSR2: somebody asks for another configuration.
 sigset_t HandledSignals() {
   sigset_t signals;
@@ -103,11 +91,12 @@ struct Server::Impl {
   std::unique_ptr<control::FleetCollector> fleet;
   std::unique_ptr<admin::LiveSource> source;
   std::unique_ptr<admin::AdminServer> admin;
-  std::unique_ptr<http::HttpServer> http;
+  ProcessFacts facts;
+  std::string router_id;
+  std::unique_ptr<HttpSide> http;
   std::mutex asked_mutex;
   std::deque<Asked> asked;
 
-  void MakeRegistry();
   void MakeControl(const BuiltOptions& built, StoreAtStart store);
   std::string MakeWorkers(const BuiltOptions& built);
   std::string MakeAdmin(const BuiltOptions& built,
@@ -150,7 +139,10 @@ std::string Server::Start() {
   if (!built.has_value()) return error;
   impl_->options = built->options;
   impl_->accounts = std::make_unique<Accounts>(impl_->options->pools.max_connections);
-  impl_->MakeRegistry();
+  impl_->router_id = control::RouterId(impl_->options->state_dir);
+  impl_->facts.SetOptions(impl_->options);
+  impl_->registry =
+      std::make_unique<metrics::Registry>(impl_->facts.RegistryOptions(impl_->version));
   impl_->limits.SetDefault(impl_->options->tenant_limit);
   impl_->users = std::make_shared<ConfiguredUsers>(impl_->options);
   impl_->MakeControl(*built, std::move(store));
@@ -160,25 +152,18 @@ std::string Server::Start() {
   impl_->control->Start();
   for (const auto& worker : impl_->workers) worker->Start();
   if (impl_->admin != nullptr) impl_->admin->Start();
-  for (const auto& listener : built->listeners)
-    spdlog::info("listening for clients on {}", listener->address.ToText());
-  if (impl_->admin != nullptr)
-    spdlog::info("listening for operators on {}", impl_->options->admin->address.ToString());
+  impl_->facts.life = ProcessFacts::Life::kServing;
+  for (const auto& listener : built->listeners) {
+    log::Info(log::event::kListening,
+              {{"address", listener->address.ToText()}, {"what", "clients"}},
+              "listening for clients on " + listener->address.ToText());
+  }
+  if (impl_->admin != nullptr) {
+    const std::string address = impl_->options->admin->address.ToString();
+    log::Info(log::event::kListening, {{"address", address}, {"what", "admin"}},
+              "listening for operators on " + address);
+  }
   return {};
-}
-
-void Server::Impl::MakeRegistry() {
-  metrics::Registry::Options metrics_options;
-  metrics_options.version = version;
-  metrics_options.start_time_seconds = static_cast<double>(std::time(nullptr));
-  for (std::string_view name : session::kPinNames) metrics_options.pin_reasons.emplace_back(name);
-  metrics_options.health = [this]() -> std::shared_ptr<const metrics::HealthView> {
-    return control == nullptr ? nullptr : control->View();
-  };
-  metrics_options.names = [this] {
-    return NamesOf(control == nullptr ? *options->topology : *control->Snapshot());
-  };
-  registry = std::make_unique<metrics::Registry>(std::move(metrics_options));
 }
 
 void Server::Impl::MakeControl(const BuiltOptions& built, StoreAtStart store) {
@@ -187,8 +172,9 @@ void Server::Impl::MakeControl(const BuiltOptions& built, StoreAtStart store) {
       .backend_tls = built.backend_tls,
       .workers = &worker_pointers,
       .gates = gates.get(),
-      .router_id = control::RouterId(built.options->state_dir),
+      .router_id = router_id,
       .limits = &limits,
+      .metrics = registry->control(),
       .shut_down = [] { kill(getpid(), SIGTERM); },
       .configure =
           [this](control::ConfigRequest request, std::function<void(control::ConfigAnswer)> done) {
@@ -197,6 +183,8 @@ void Server::Impl::MakeControl(const BuiltOptions& built, StoreAtStart store) {
       .budget_of = [this](const routing::Backend& backend) { return accounts->BudgetOf(backend); },
       .store = std::move(store.store),
       .stored = std::move(store.state)});
+  facts.control = control.get();
+  facts.limits = &limits;
 }
 
 std::string Server::Impl::MakeWorkers(const BuiltOptions& built) {
@@ -244,15 +232,17 @@ std::string Server::Impl::MakeAdmin(const BuiltOptions& built,
 
 std::string Server::Impl::StartHttp() {
   if (!options->http.has_value()) return {};
-  http::HttpServer::Options http_options;
-  http_options.host = options->http->address.host;
-  http_options.port = options->http->address.port;
-  auto started = http::HttpServer::Start(
-      http_options, http::MonitoringPages(registry.get(), [] { return std::string(); }));
-  if (!started.ok()) return "http: " + std::string(started.status().message());
-  http = std::move(*started);
-  spdlog::info("metrics on http://{}:{}/metrics", http_options.host, http->port());
-  return {};
+  http =
+      std::make_unique<HttpSide>(HttpSide::Setup{.options = options,
+                                                 .control = control.get(),
+                                                 .registry = registry.get(),
+                                                 .limits = &limits,
+                                                 .directory_count = &facts.directory_count,
+                                                 .router_id = router_id,
+                                                 .version = version,
+                                                 .not_ready = [this] { return facts.NotReady(); }});
+  facts.http = http.get();
+  return http->Start();
 }
 
 // --- another configuration
@@ -266,6 +256,8 @@ void Server::Impl::Publish(const BuiltOptions& built) {
   for (const auto& worker : workers)
     worker->PublishOptions({built.options, built.listeners, built.backend_tls});
   if (admin != nullptr) admin->PublishOptions(built.options, built.client_tls);
+  facts.SetOptions(built.options);
+  if (http != nullptr) http->Replace(built.options);
 }
 
 void Server::Impl::Ask(control::ConfigRequest request,
@@ -292,12 +284,14 @@ void Server::Impl::AnswerAsked() {
 }
 
 void Server::Impl::ReloadBySignal() {
+  log::Reopen();  // whatever becomes of the configuration: logrotate sends this signal too
   const control::ConfigAnswer answer = reloader->Reload();
-  for (const std::string& note : answer.notes) spdlog::warn("SIGHUP: {}", note);
+  for (const std::string& note : answer.notes)
+    log::Warn(log::event::kReload, {}, "SIGHUP: " + note);
   if (answer.status.ok()) {
-    spdlog::info("SIGHUP: {}", answer.message);
+    log::Info(log::event::kReload, {}, "SIGHUP: " + answer.message);
   } else {
-    spdlog::error("SIGHUP: {}", std::string(answer.status.message()));
+    log::Error(log::event::kReload, {}, "SIGHUP: " + std::string(answer.status.message()));
   }
 }
 
@@ -320,8 +314,10 @@ int Server::Run() {
       break;
     }
     const bool second = joiner.joinable();
-    spdlog::info(second ? "second signal: ending at once"
-                        : "stopping: no new clients, what runs may end");
+    impl_->facts.life = ProcessFacts::Life::kDraining;
+    log::Info(
+        log::event::kStopping, {{"signals", second ? 2 : 1}},
+        second ? "second signal: ending at once" : "stopping: no new clients, what runs may end");
     const auto wait_ms =
         static_cast<uint64_t>(routing::ToMillis(impl_->reloader->Current()->shutdown_timeout));
     for (const auto& worker : impl_->workers) worker->RequestShutdown(second ? 0 : wait_ms);
@@ -340,7 +336,7 @@ int Server::Run() {
     impl_->admin->Join();
   }
   impl_->http.reset();
-  spdlog::info("stopped");
+  log::Info(log::event::kStopped, {}, "stopped");
   return 0;
 }
 

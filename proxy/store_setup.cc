@@ -1,11 +1,11 @@
 #include "proxy/store_setup.h"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "proxy/control/sqlite_store.h"
+#include "proxy/log/log.h"
 
 namespace bulkhead {
 
@@ -43,10 +43,10 @@ std::string OpenStore(std::shared_ptr<const config::Options>* options, StoreAtSt
   const size_t differences =
       control::EditsBetween(*(*options)->topology, **topology, std::nullopt).size() - 1;
   if (differences > 0) {
-    spdlog::info(
-        "the stored topology rules (revision {}); the configuration's, which seeds an empty store "
-        "only, differs in {} places",
-        state->revision, differences);
+    log::Info(log::event::kTopology, {{"revision", state->revision}, {"differences", differences}},
+              absl::StrCat("the stored topology rules (revision ", state->revision,
+                           "); the configuration's, which seeds an empty store only, differs in ",
+                           differences, " places"));
   }
   auto changed = std::make_shared<config::Options>(**options);
   changed->topology = *std::move(topology);

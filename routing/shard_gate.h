@@ -148,6 +148,7 @@ class ShardGate {
 
   ShardId id() const { return id_; }
   const std::string& name() const { return name_; }
+  const GateRules& rules() const { return rules_; }
   // Deadlines of those who already wait stay.
   void SetRules(const GateRules& rules, MonoTime now, Actions* actions);
   void SetHealth(const GateHealth& health, MonoTime now, Actions* actions);

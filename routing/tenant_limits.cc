@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "routing/abseil_view.h"
@@ -225,6 +226,27 @@ TenantLimits::Usage TenantLimits::UsageOf(std::string_view tenant) const {
   if (found == shard.accounts.end()) return {};
   return {found->second->sessions.load(), found->second->running.load(),
           found->second->refused.load()};
+}
+
+std::vector<TenantLimits::NamedUsage> TenantLimits::MostRefused(size_t most) const {
+  const auto worse = [](const NamedUsage& a, const NamedUsage& b) {
+    return std::tuple(a.usage.refused, a.usage.running, a.usage.sessions, b.tenant) >
+           std::tuple(b.usage.refused, b.usage.running, b.usage.sessions, a.tenant);
+  };
+  std::vector<NamedUsage> worst;  // a heap whose front is the least bad
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [tenant, account] : shard.accounts) {
+      worst.push_back(
+          {tenant, {account->sessions.load(), account->running.load(), account->refused.load()}});
+      std::push_heap(worst.begin(), worst.end(), worse);
+      if (worst.size() <= most) continue;
+      std::pop_heap(worst.begin(), worst.end(), worse);
+      worst.pop_back();
+    }
+  }
+  std::sort_heap(worst.begin(), worst.end(), worse);
+  return worst;
 }
 
 size_t TenantLimits::accounts() const {

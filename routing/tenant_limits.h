@@ -25,6 +25,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -118,6 +119,13 @@ class TenantLimits {
   };
   Usage UsageOf(std::string_view tenant) const;
   size_t accounts() const;
+  // Of those that have an account, the `most` that were refused most, or use most; the first is the
+  // worst. Looks at all accounts: not on the data path.
+  struct NamedUsage {
+    std::string tenant;
+    Usage usage;
+  };
+  std::vector<NamedUsage> MostRefused(size_t most) const;
   // Forgets accounts of nobody. Call once a second; looks at one of 16 shards a call.
   void Sweep(MonoTime now);
 

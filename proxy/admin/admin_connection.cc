@@ -1,13 +1,14 @@
 #include "proxy/admin/admin_connection.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "proxy/admin/admin_server.h"
 #include "proxy/io/tls_filter.h"
+#include "proxy/log/log.h"
 #include "proxy/wire/frame.h"
+#include "routing/abseil_view.h"
 
 namespace bulkhead::admin {
 
@@ -150,8 +151,10 @@ void AdminConnection::FinishLogin() {
   handshake_.reset();
   users_.reset();
   const bool first = session_ == nullptr;
-  spdlog::info("admin: user '{}' from {} logged in, connection {}{}", login.user, host_, id_,
-               first ? "" : " (change of user)");
+  log::Info(log::event::kOperatorLogin,
+            {{"address", host_}, {"user", login.user}, {"connection", id_}},
+            absl::StrCat("admin: user '", login.user, "' from ", host_, " logged in, connection ",
+                         id_, first ? "" : " (change of user)"));
   phase_ = Phase::Session;
   runner_ = server_->MakeRunner(login);
   std::vector<uint8_t> rest = std::exchange(input_, {});
@@ -169,7 +172,9 @@ void AdminConnection::RefuseAndClose(const std::string& why) {
 }
 
 void AdminConnection::LogLoginEnd(std::string_view user, std::string_view why) const {
-  spdlog::warn("admin: login of '{}' from {} ended: {}", user, host_, why);
+  log::Warn(log::event::kLogin, {{"address", host_}, {"user", user}},
+            absl::StrCat("admin: login of '", routing::Abs(user), "' from ", host_,
+                         " ended: ", routing::Abs(why)));
 }
 
 // --- the stream
@@ -301,6 +306,6 @@ void AdminConnection::BeKilled(bool query_only) {
 
 std::string AdminConnection::Statistics() { return server_->Statistics(); }
 
-void AdminConnection::Audit(AuditRecord record) { spdlog::info("{}", AuditLine(record)); }
+void AdminConnection::Audit(AuditRecord record) { LogAudit(record); }
 
 }  // namespace bulkhead::admin

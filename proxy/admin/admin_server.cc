@@ -1,7 +1,6 @@
 #include "proxy/admin/admin_server.h"
 
 #include <openssl/rand.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "proxy/io/socket_address.h"
+#include "proxy/log/log.h"
 #include "proxy/wire/capabilities.h"
 #include "proxy/wire/frame.h"
 #include "proxy/wire/responses.h"
@@ -34,7 +35,7 @@ constexpr wire::Capabilities kOffered =
 
 void FillRandom(std::span<uint8_t> bytes) {
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) == 1) return;
-  spdlog::critical("the system gives no random numbers");
+  (void)!write(STDERR_FILENO, "the system gives no random numbers\n", 35);
   std::abort();
 }
 
@@ -93,7 +94,8 @@ std::string AdminServer::Listen() {
       &loop_, *address, {.backlog = 128, .accepts_per_turn = 16, .reuse_port = false},
       [this](int fd, const io::SocketAddress& peer) { OnAccept(fd, peer); },
       [](const std::string& what, uint64_t times) {
-        spdlog::warn("admin listener: {} ({} times)", what, times);
+        log::Warn(log::event::kListener, {{"what", "admin: " + what}, {"times", times}},
+                  absl::StrCat("admin listener: ", what, " (", times, " times)"));
       },
       &error);
   return error;
@@ -193,8 +195,9 @@ bool AdminServer::MakeRoom() {
   const bool idle_enough =
       idlest != nullptr && loop_.NowNs() - idlest->last_activity_ns() >= kIdleEnoughNs;
   if (idle_enough) {
-    spdlog::warn("admin: {} connections, the limit; the one that is idle longest is closed",
-                 connections_.size());
+    log::Warn(log::event::kListener, {{"what", "admin: full"}, {"times", 1}},
+              absl::StrCat("admin: ", connections_.size(),
+                           " connections, the limit; the one that is idle longest is closed"));
     idlest->Close();
     return true;
   }
@@ -279,7 +282,7 @@ uint64_t AdminServer::Submit(uint32_t id, control::OperatorCommand command, Audi
                  static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
                                            std::chrono::steady_clock::now() - begun)
                                            .count());
-             spdlog::info("{}", AuditLine(audit));
+             LogAudit(audit);
              auto shared = std::make_shared<control::OperatorReply>(std::move(reply));
              Tell(id, [shared](AdminConnection* connection) { connection->OnReply(*shared); });
            }});

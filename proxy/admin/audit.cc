@@ -1,5 +1,7 @@
 #include "proxy/admin/audit.h"
 
+#include "proxy/log/log.h"
+
 namespace bulkhead::admin {
 
 namespace {
@@ -29,6 +31,17 @@ std::string AuditLine(const AuditRecord& record) {
          " connection=" + std::to_string(record.connection) +
          " ms=" + std::to_string(record.took_ms) + " statement=" + Quoted(record.statement) +
          " outcome=" + Quoted(record.outcome);
+}
+
+void LogAudit(const AuditRecord& record) {
+  log::Info(log::event::kOperator,
+            {{"user", record.user},
+             {"address", record.address},
+             {"connection", record.connection},
+             {"statement", record.statement},
+             {"outcome", record.outcome},
+             {"duration_ms", record.took_ms}},
+            AuditLine(record));
 }
 
 }  // namespace bulkhead::admin

@@ -27,6 +27,8 @@ struct AuditRecord {
 
 // audit: user=admin address=10.1.2.3 connection=4 ms=1 statement="..." outcome="..."
 [[nodiscard]] std::string AuditLine(const AuditRecord& record);
+// Into the log, with its fields.
+void LogAudit(const AuditRecord& record);
 
 }  // namespace bulkhead::admin
 

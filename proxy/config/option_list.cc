@@ -240,9 +240,22 @@ constexpr Option kOptions[] = {
     {"metrics.busiest_tenants", "number", "20",
      "How many tenants get metrics of their own. At most 1000."},
 
+    {"http.max_connections", "number", "64",
+     "Connections to the HTTP listener at once; more wait. 4 to 1000."},
+    {"http.max_streams", "number", "16",
+     "Of them, status pages that follow the fleet live; others ask every few seconds. At most "
+     "500."},
+
     {"log.level", "debug | info | warn | error", "info", "What is logged."},
     {"log.format", "text | json", "text", "One line an event either way."},
-    {"log.file", "path", "", "Left out: standard error."},
+    {"log.file", "path", "", "Left out: standard error. Opened anew at SIGHUP, for logrotate."},
+    {"log.max_repeats", "number", "10",
+     "Lines of one kind that may repeat (failed logins, trouble with a listener) in ten seconds; "
+     "more are counted. `0`: no limit."},
+    {"log.slow_statement", "duration", "10s",
+     "A statement that took longer is logged, without its literals. `0s`: none is."},
+    {"log.slow_per_second", "number", "10",
+     "Slow statements that are logged in a second, by each worker; more are counted."},
 
     {"topology.backends[].name", "name", "", "1 to 64 letters, digits, `_`, `.` or `-`. Required."},
     {"topology.backends[].address", "address", "", "`HOST:PORT` or `unix:/PATH`. Required."},
@@ -304,7 +317,8 @@ constexpr std::pair<std::string_view, OptionChange> kChanges[] = {
     {"clients", OptionChange::kSet},
     {"admin", OptionChange::kSet},
     {"compression", OptionChange::kSet},
-    {"metrics", OptionChange::kSet},
+    {"metrics", OptionChange::kRestart},
+    {"http", OptionChange::kRestart},
 };
 
 std::string_view ChangeWord(OptionChange change) {

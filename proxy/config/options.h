@@ -189,10 +189,18 @@ struct Metrics {
   uint32_t busiest_tenants = 20;  // how many tenants get series of their own
 };
 
+struct Http {
+  uint32_t max_connections = 64;
+  uint32_t max_streams = 16;
+};
+
 struct Log {
   LogLevel level = LogLevel::kInfo;
   LogFormat format = LogFormat::kText;
-  std::string file;  // empty: standard error
+  std::string file;           // empty: standard error
+  uint32_t max_repeats = 10;  // lines of a kind in ten seconds; 0: no limit
+  Duration slow_statement = std::chrono::seconds(10);  // 0: none is logged
+  uint32_t slow_per_second = 10;                       // of each worker
 };
 
 struct Options {
@@ -217,6 +225,7 @@ struct Options {
   BackendTlsOptions backend_tls;
   Compression compression;
   Metrics metrics;
+  Http http_limits;
   Log log;
   Duration shutdown_timeout = std::chrono::seconds(30);  // SIGTERM: wait that long for running work
   std::shared_ptr<const routing::Topology> topology;     // the seed, built and checked; never null

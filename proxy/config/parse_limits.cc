@@ -83,6 +83,16 @@ void ReadLog(const Section& section, Log* out) {
                                                                  {"json", LogFormat::kJson}};
   section.Choice<LogLevel>("level", kLevels, &out->level);
   section.Choice<LogFormat>("format", kFormats, &out->format);
+  section.Number("max_repeats", 0, kMillion, &out->max_repeats);
+  section.Time("slow_statement", 0s, &out->slow_statement);
+  section.Number("slow_per_second", 1, 100'000, &out->slow_per_second);
+}
+
+void ReadHttp(const Section& section, Http* out) {
+  section.Number("max_connections", 4, 1000, &out->max_connections);
+  section.Number("max_streams", 0, 500, &out->max_streams);
+  if (out->max_streams + 4 > out->max_connections)
+    section.Error("max_streams", "leaves fewer than 4 of http.max_connections for other pages");
 }
 
 void ReadAdminLimits(const Section& section, AdminLimits* out) {
@@ -149,6 +159,7 @@ void ReadRuntime(const Section& root, Options* out) {
 }
 
 void ReadLimits(const Section& root, Options* out) {
+  ReadHttp(root.Map("http"), &out->http_limits);
   const Section log = root.Map("log", /*again=*/true);
   if (log.Text("file", &out->log.file)) out->log.file = log.report().Resolve(out->log.file);
   std::string workers;

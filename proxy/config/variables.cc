@@ -177,9 +177,14 @@ constexpr Getter kGetters[] = {
     {"compression.zlib_level", [](const Options& o) { return Text(o.compression.zlib_level); }},
     {"compression.zstd_level", [](const Options& o) { return Text(o.compression.zstd_level); }},
     {"metrics.busiest_tenants", [](const Options& o) { return Text(o.metrics.busiest_tenants); }},
+    {"http.max_connections", [](const Options& o) { return Text(o.http_limits.max_connections); }},
+    {"http.max_streams", [](const Options& o) { return Text(o.http_limits.max_streams); }},
     {"log.level", [](const Options& o) { return Text(o.log.level); }},
     {"log.format", [](const Options& o) { return Text(o.log.format); }},
     {"log.file", [](const Options& o) { return Text(o.log.file); }},
+    {"log.max_repeats", [](const Options& o) { return Text(o.log.max_repeats); }},
+    {"log.slow_statement", [](const Options& o) { return Text(o.log.slow_statement); }},
+    {"log.slow_per_second", [](const Options& o) { return Text(o.log.slow_per_second); }},
 };
 
 const Getter* FindGetter(std::string_view name) {

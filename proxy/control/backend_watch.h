@@ -55,6 +55,11 @@ class BackendWatch : public ProberOwner {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] routing::BackendHealth& health() { return health_; }
   [[nodiscard]] const routing::BackendHealth& health() const { return health_; }
+  // Whether commits are probed: the account may, and it is a primary.
+  [[nodiscard]] bool probes_commits() const {
+    return rules_.can_login && rules_.can_commit &&
+           health_.role() == routing::BackendRole::kPrimary;
+  }
   [[nodiscard]] size_t abandoned() const { return abandoned_.size(); }
   using ProbeCounts = std::array<uint64_t, routing::kProbeKinds>;
   [[nodiscard]] const ProbeCounts& probes_ok() const { return probes_ok_; }

@@ -1,12 +1,13 @@
 #include "proxy/control/control_loop.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <ctime>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "proxy/log/log.h"
+#include "routing/abseil_view.h"
 
 namespace bulkhead::control {
 
@@ -35,18 +36,19 @@ ControlLoop::~ControlLoop() = default;
 MonoTime ControlLoop::Now() { return At(loop_.NowNs()); }
 
 void ControlLoop::Start() {
-  desk_ = std::make_unique<GateDesk>(setup_.options->hold, setup_.options->pools.max_connections,
-                                     setup_.workers, setup_.gates, setup_.limits,
-                                     [this](routing::BackendId id, double per_second) {
-                                       const routing::Backend* backend = topology_->backend(id);
-                                       if (backend != nullptr)
-                                         setup_.budget_of(*backend)->SetPace(per_second);
-                                     });
+  desk_ = std::make_unique<GateDesk>(
+      setup_.options->hold, setup_.options->pools.max_connections, setup_.workers, setup_.gates,
+      setup_.limits,
+      [this](routing::BackendId id, double per_second) {
+        const routing::Backend* backend = topology_->backend(id);
+        if (backend != nullptr) setup_.budget_of(*backend)->SetPace(per_second);
+      },
+      setup_.metrics, [this](const routing::ShardGate& gate) { OnGateNotice(gate); });
   desk_->SetTopology(*topology_, Now());
   if (!setup_.options->probe.has_value()) {
-    spdlog::warn(
-        "no probe account (probe: in the configuration): a hang is noticed late, by the "
-        "applications' own statements and logins, or not at all");
+    log::Warn(log::event::kSetup, {{"what", "probe"}},
+              "no probe account (probe: in the configuration): a hang is noticed late, by the "
+              "applications' own statements and logins, or not at all");
   }
   SyncWatches();
   StartStore();
@@ -60,6 +62,8 @@ void ControlLoop::Stop() {
   loop_.Post([this] {
     tick_.reset();
     operators_->Stop();
+    history_at_ = {};
+    StoreHistory(Now());
     store_.reset();  // what was asked for is on disk
     watched_.clear();
     loop_.Post([this] { loop_.Stop(); });
@@ -97,8 +101,12 @@ void ControlLoop::OnTick() {
 
 void ControlLoop::NoteLateLoops(MonoTime now) {
   const routing::Duration gap = now - last_tick_;
+  setup_.metrics->loop_lag.Record(gap - std::chrono::milliseconds(kTickMs));
   const bool late = gap > std::chrono::milliseconds(kTickMs) + kLate;
-  if (late) spdlog::warn("this process did not run for {} ms", routing::ToMillis(gap));
+  if (late) {
+    log::Warn(log::event::kLate, {{"milliseconds", routing::ToMillis(gap)}},
+              absl::StrCat("this process did not run for ", routing::ToMillis(gap), " ms"));
+  }
   MonoTime worker_since = routing::kMonoNever;
   for (const io::Worker* worker : *setup_.workers) {
     const MonoTime turn = At(worker->last_turn_ns());
@@ -273,22 +281,29 @@ std::string ControlLoop::TimeOfDay(MonoTime then) {
 }
 
 void ControlLoop::OnStateChanged(BackendWatch* watch, const routing::HealthAction& change) {
-  const auto level = change.to == BackendState::kUp ? spdlog::level::info : spdlog::level::warn;
-  spdlog::log(level, "backend {}: {} -> {}: {}", watch->name(), routing::ToString(change.from),
-              routing::ToString(change.to), absl::StrJoin(change.reasons, "; "));
-  events_.Add("backend", watch->name(),
-              std::string(routing::ToString(change.from)) + " -> " +
-                  std::string(routing::ToString(change.to)) + ": " +
-                  absl::StrJoin(change.reasons, "; "));
+  const std::string words = absl::StrCat(routing::Abs(routing::ToString(change.from)), " -> ",
+                                         routing::Abs(routing::ToString(change.to)), ": ",
+                                         absl::StrJoin(change.reasons, "; "));
+  const auto level = change.to == BackendState::kUp ? log::Level::kInfo : log::Level::kWarn;
+  const bool silent = change.silent_since != routing::kNoTime;
+  log::Write(level, log::event::kBackendState,
+             {{"backend", watch->name()},
+              {"from", routing::ToString(change.from)},
+              {"to", routing::ToString(change.to)},
+              {"signals", routing::SignalWords(change.signals)},
+              {"silent_ms", silent ? routing::ToMillis(Now() - change.silent_since) : 0}},
+             "backend " + watch->name() + ": " + words);
+  events_.Add("backend", watch->name(), words);
   auto it = watched_.find(watch->id());
   if (it == watched_.end()) return;
-  ++it->second.entered[static_cast<size_t>(change.to)];
+  NoteStateChange(&it->second, change);
   if (change.from == BackendState::kUp) AbandonLeft(&it->second);
   PublishHealth(&it->second, Now());
 }
 
 void ControlLoop::OnNotice(BackendWatch* watch, const std::string& words) {
-  spdlog::info("backend {}: {}", watch->name(), words);
+  log::Info(log::event::kBackendNotice, {{"backend", watch->name()}},
+            "backend " + watch->name() + ": " + words);
   events_.Add("backend", watch->name(), words);
 }
 
@@ -340,8 +355,10 @@ void ControlLoop::AbandonLeft(Watched* watched) {
     if (left.at >= life) abandoned.push_back(left.connection);
   }
   if (abandoned.empty()) return;
-  spdlog::warn("backend {}: {} connections were left in mid-statement by clients or by accident",
-               watched->watch->name(), abandoned.size());
+  const std::string& name = watched->watch->name();
+  log::Warn(log::event::kLeft, {{"backend", name}, {"connections", abandoned.size()}},
+            absl::StrCat("backend ", name, ": ", abandoned.size(),
+                         " connections were left in mid-statement by clients or by accident"));
   watched->watch->Abandon(abandoned);
 }
 
@@ -355,18 +372,28 @@ void ControlLoop::NoteAbandoned(routing::BackendId backend,
     if (watched.give_ups_awaited == 0 || --watched.give_ups_awaited > 0) return;
     const std::vector<io::AbandonedConnection> all = std::exchange(watched.given_up, {});
     watched.connections_given_up += all.size();
+    incidents_.OnGivenUp(watched.watch->name(), all.size(), WallMs(Now()));
     if (!all.empty()) {
-      spdlog::warn("backend {}: given up; {} connections were reset under a statement",
-                   watched.watch->name(), all.size());
+      const std::string& name = watched.watch->name();
+      log::Warn(log::event::kGivenUp, {{"backend", name}, {"connections", all.size()}},
+                absl::StrCat("backend ", name, ": given up; ", all.size(),
+                             " connections were reset under a statement"));
     }
     watched.watch->GaveUp(all);
   });
 }
 
 void ControlLoop::NoteUnknown(io::UnknownStatement statement) {
-  spdlog::warn("outcome unknown: tenant {}, shard {}, backend {}, its connection {}, session {}",
-               statement.tenant, statement.shard, statement.backend, statement.thread_id,
-               statement.session_id);
+  log::Warn(log::event::kOutcomeUnknown,
+            {{"tenant", statement.tenant},
+             {"shard", statement.shard},
+             {"backend", statement.backend},
+             {"connection", statement.thread_id},
+             {"session", statement.session_id}},
+            absl::StrCat("outcome unknown: tenant ", statement.tenant, ", shard ", statement.shard,
+                         ", backend ", statement.backend, ", its connection ", statement.thread_id,
+                         ", session ", statement.session_id));
+  incidents_.OnUnknown(statement.shard);
   std::lock_guard lock(unknown_mutex_);
   ++unknown_total_;
   unknown_.push_back(std::move(statement));

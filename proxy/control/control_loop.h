@@ -21,11 +21,13 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "metrics/health_view.h"
+#include "metrics/worker_metrics.h"
 #include "proxy/config/options.h"
 #include "proxy/control/backend_watch.h"
 #include "proxy/control/event_log.h"
 #include "proxy/control/fleet_rows.h"
 #include "proxy/control/gate_desk.h"
+#include "proxy/control/incident_log.h"
 #include "proxy/control/operator_world.h"
 #include "proxy/control/operators.h"
 #include "proxy/control/store_thread.h"
@@ -50,6 +52,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
     routing::GateBoard* gates = nullptr;
     std::string router_id;
     routing::TenantLimits* limits = nullptr;
+    metrics::ControlMetrics* metrics = nullptr;
     std::function<void()> shut_down;  // an operator's SHUTDOWN; any thread
     // An operator's RELOAD CONFIG or SET; never blocking, the answer on any thread. May be empty.
     std::function<void(ConfigRequest, std::function<void(ConfigAnswer)>)> configure;
@@ -90,6 +93,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   [[nodiscard]] OperatorDesk* operators() { return operators_.get(); }
   [[nodiscard]] const EventLog& event_log() const { return events_; }
   [[nodiscard]] const OperationLog& operation_log() const { return operations_; }
+  [[nodiscard]] const IncidentLog& incident_log() const { return incidents_; }
 
   // io::GateKeeper
   void Enqueue(io::HeldStatement statement) override;
@@ -122,6 +126,9 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
     uint64_t ddl_notes = 0;          // how often a statement was seen that may make tables
     bool tables_told = false;        // that the account may not see all tables
     std::array<uint64_t, metrics::kBackendStateNames.size()> entered{};
+    std::array<uint64_t, metrics::kSignalNames.size()> signals{};
+    uint64_t false_suspects = 0;
+    int64_t since_ms = 0;  // when its state began, since 1970
     uint64_t connections_given_up = 0;
     routing::CanaryHistory canaries;        // committed here
     routing::MonoTime unanswered_canary{};  // when it was sent; kNoTime: all are answered
@@ -171,6 +178,20 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   // control_store.cc
   void StartStore();
   void StoreHistory(routing::MonoTime now);
+  void NoteCommit(const absl::Status& status);
+
+  // control_incidents.cc
+  struct ShardSeen {
+    metrics::ShardState state = metrics::ShardState::kServing;
+    routing::MonoTime since{};
+    int64_t since_ms = 0;  // the same, since 1970
+    bool ordered = false;  // by an operator
+  };
+  void NoteStateChange(Watched* watched, const routing::HealthAction& change);
+  void OnGateNotice(const routing::ShardGate& gate);
+  void NoteGates();
+  [[nodiscard]] metrics::ShardState StateOf(const routing::ShardGate& gate);
+  [[nodiscard]] int64_t WallMs(routing::MonoTime then);
 
   void ChooseReplicas(routing::MonoTime now);
   [[nodiscard]] routing::BackendId ReplicaFor(const routing::Shard& shard) const;
@@ -184,6 +205,8 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   void PublishTables();
   void JudgeFleet(routing::MonoTime now);
   void PublishView(routing::MonoTime now);
+  [[nodiscard]] metrics::BackendView ViewOf(const Watched& watched, routing::MonoTime now);
+  [[nodiscard]] metrics::ShardView ViewOf(const routing::ShardGate& gate, routing::MonoTime now);
   [[nodiscard]] std::string TimeOfDay(routing::MonoTime then);
   [[nodiscard]] std::string Words(const BackendWatch& watch);
 
@@ -195,10 +218,14 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   TopologyPtr topology_;  // read elsewhere by Snapshot: changed under view_mutex_
   EventLog events_;
   OperationLog operations_;
+  IncidentLog incidents_;
+  absl::flat_hash_map<routing::ShardId, ShardSeen> shards_seen_;
   std::unique_ptr<Operators> operators_;
   std::unique_ptr<StoreThread> store_;  // may be null
   uint64_t stored_event_ = 0;           // the last one that was given to the store
   routing::MonoTime history_at_{};
+  routing::MonoTime committed_at_{};  // when a commit was asked for last
+  metrics::StoreView store_view_;
   absl::flat_hash_map<routing::BackendId, Watched> watched_;
   routing::TransactionalTables tables_;
   routing::MonoTime last_tick_{};

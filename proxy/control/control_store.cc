@@ -1,10 +1,11 @@
 // What the control thread gives to the topology store, and takes from it at the start.
 
-#include <spdlog/spdlog.h>
-
+#include <optional>
 #include <utility>
 
 #include "proxy/control/control_loop.h"
+#include "proxy/control/incident_json.h"
+#include "proxy/log/log.h"
 
 namespace bulkhead::control {
 
@@ -15,6 +16,12 @@ void ControlLoop::StartStore() {
     operations.push_back(stored.operation);
   operations_.Restore(operations);
   events_.Restore(setup_.stored.events);
+  std::vector<Incident> incidents;
+  for (const std::string& text : setup_.stored.incidents) {
+    if (std::optional<Incident> incident = ParseIncident(text); incident.has_value())
+      incidents.push_back(*std::move(incident));
+  }
+  incidents_.Restore(std::move(incidents), WallMs(Now()));
   if (!setup_.stored.events.empty()) stored_event_ = setup_.stored.events.back().id;
   if (setup_.store != nullptr) {
     store_ = std::make_unique<StoreThread>(
@@ -39,7 +46,17 @@ void ControlLoop::Persist(std::vector<StoreEdit> edits,
     loop_.Post([done = std::move(done)] { done(absl::OkStatus()); });
     return;
   }
-  store_->Commit(std::move(edits), std::move(done));
+  committed_at_ = Now();
+  store_->Commit(std::move(edits), [this, done = std::move(done)](const absl::Status& status) {
+    NoteCommit(status);
+    done(status);
+  });
+}
+
+void ControlLoop::NoteCommit(const absl::Status& status) {
+  store_view_.writable = status.ok();
+  ++(status.ok() ? store_view_.commits_ok : store_view_.commits_failed);
+  store_view_.error = status.ok() ? "" : std::string(status.message());
 }
 
 // Events and the steps of what only waits: a few at a time, and not waited for.
@@ -54,9 +71,20 @@ void ControlLoop::StoreHistory(routing::MonoTime now) {
   }
   for (Operation& operation : operations_.TakeChanged())
     edits.push_back(PutOperation{{std::move(operation), {}, setup_.router_id, 0}});
+  for (const Incident& incident : incidents_.TakeChanged())
+    edits.push_back(PutIncident{incident.id, IncidentText(incident)});
+  // A store that can't be written must be known before it is needed.
+  constexpr routing::Duration kTryEvery = std::chrono::minutes(1);
+  if (edits.empty() && now - committed_at_ >= kTryEvery)
+    edits.push_back(PutAcknowledged{setup_.router_id, topology_->version()});
   if (edits.empty()) return;
-  store_->Commit(std::move(edits), [](const absl::Status& status) {
-    if (!status.ok()) spdlog::error("topology store: events are not stored: {}", status.ToString());
+  committed_at_ = now;
+  store_->Commit(std::move(edits), [this](const absl::Status& status) {
+    NoteCommit(status);
+    if (!status.ok()) {
+      log::Error(log::event::kStore, {{"what", "events"}},
+                 "topology store: events are not stored: " + status.ToString());
+    }
   });
 }
 

@@ -54,6 +54,7 @@ BackendWatch::Options ControlLoop::WatchOptions(const routing::Backend& backend)
 void ControlLoop::Watch(const routing::Backend& backend) {
   const BackendWatch::Options options = WatchOptions(backend);
   Watched& watched = watched_[backend.id];
+  watched.since_ms = WallMs(Now());
   watched.watch = std::make_unique<BackendWatch>(&loop_, backend, options, this);
   io::QueryConnection::Options reader = options.killer;
   reader.open_timeout_ms = 5000;
@@ -87,6 +88,8 @@ void ControlLoop::PublishOptions(std::shared_ptr<const config::Options> options,
 void ControlLoop::SyncWatches() {
   absl::erase_if(watched_,
                  [this](const auto& entry) { return topology_->backend(entry.first) == nullptr; });
+  absl::erase_if(shards_seen_,
+                 [this](const auto& entry) { return topology_->shard(entry.first) == nullptr; });
   for (const routing::Backend* backend : topology_->backends()) {
     auto it = watched_.find(backend->id);
     if (it == watched_.end()) {

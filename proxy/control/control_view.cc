@@ -23,43 +23,63 @@ metrics::GateKindView KindView(const routing::GateCounters::Kind& kind) {
   return view;
 }
 
-metrics::ShardView ShardViewOf(const routing::ShardGate& gate) {
+}  // namespace
+
+metrics::BackendView ControlLoop::ViewOf(const Watched& watched, routing::MonoTime now) {
+  const routing::BackendHealth& health = watched.watch->health();
+  metrics::BackendView view;
+  view.name = watched.watch->name();
+  view.state = static_cast<size_t>(health.state());
+  view.since_seconds = Seconds(now - health.since());
+  view.since_ms = watched.since_ms;
+  if (health.last_life() != routing::kNoTime) {
+    view.silent_seconds = Seconds(now - health.last_life());
+    view.heard_ms = WallMs(health.last_life()) / 100 * 100;
+  }
+  view.entered = watched.entered;
+  view.probes_ok = watched.watch->probes_ok();
+  view.probes_failed = watched.watch->probes_failed();
+  view.given_up = watched.connections_given_up;
+  view.abandoned = watched.watch->abandoned();
+  view.is_primary = health.role() == routing::BackendRole::kPrimary;
+  view.canary = watched.watch->probes_commits();
+  view.signals = watched.signals;
+  view.false_suspects = watched.false_suspects;
+  if (health.state() == routing::BackendState::kUp) return view;
+  view.reason = absl::StrJoin(health.Reasons(now), "; ");
+  for (const routing::EvidenceLine& line : health.History())
+    view.evidence.emplace_back(Seconds(now - line.at), line.text);
+  return view;
+}
+
+metrics::ShardView ControlLoop::ViewOf(const routing::ShardGate& gate, routing::MonoTime now) {
   metrics::ShardView view;
   view.name = gate.name();
   view.serving = gate.notice().mode == routing::GateMode::kServing;
+  const ShardSeen& seen = shards_seen_[gate.id()];
+  view.state = seen.state;
+  view.since_seconds = Seconds(now - seen.since);
+  view.since_ms = seen.since_ms;
   view.text = gate.notice().text;
+  if (gate.outage_since().has_value()) view.outage_seconds = Seconds(now - *gate.outage_since());
+  view.limit_statements = gate.rules().max_statements;
+  view.limit_bytes = gate.rules().max_bytes;
   view.held_bytes = gate.queue().bytes();
   view.ramp = gate.ramp().active() ? static_cast<double>(gate.ramp().concurrency()) : 0;
   view.kinds = {KindView(gate.counters().reads), KindView(gate.counters().writes)};
   return view;
 }
 
-}  // namespace
-
 void ControlLoop::PublishView(routing::MonoTime now) {
   constexpr routing::Duration kInterval = std::chrono::milliseconds(200);
   if (view_ != nullptr && now - view_at_ < kInterval) return;
   view_at_ = now;
+  NoteGates();
   auto view = std::make_shared<metrics::HealthView>();
-  for (const auto& [id, watched] : watched_) {
-    const routing::BackendHealth& health = watched.watch->health();
-    metrics::BackendView backend;
-    backend.name = watched.watch->name();
-    backend.state = static_cast<size_t>(health.state());
-    backend.since_seconds = Seconds(now - health.since());
-    if (health.last_life() != routing::kNoTime)
-      backend.silent_seconds = Seconds(now - health.last_life());
-    backend.entered = watched.entered;
-    backend.probes_ok = watched.watch->probes_ok();
-    backend.probes_failed = watched.watch->probes_failed();
-    backend.given_up = watched.connections_given_up;
-    backend.abandoned = watched.watch->abandoned();
-    if (health.state() != routing::BackendState::kUp)
-      backend.reason = absl::StrJoin(health.Reasons(now), "; ");
-    view->backends.push_back(std::move(backend));
-  }
+  for (const auto& [id, watched] : watched_) view->backends.push_back(ViewOf(watched, now));
   desk_->ForEach(
-      [&](const routing::ShardGate& gate) { view->shards.push_back(ShardViewOf(gate)); });
+      [&](const routing::ShardGate& gate) { view->shards.push_back(ViewOf(gate, now)); });
+  if (store_ != nullptr) view->store = store_view_;
   {
     std::lock_guard lock(unknown_mutex_);
     view->unknown_outcomes = unknown_total_;

@@ -1,8 +1,8 @@
 #include "proxy/control/gate_desk.h"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
+
+#include "proxy/log/log.h"
 
 namespace bulkhead::control {
 
@@ -37,11 +37,14 @@ routing::GateRequest RequestOf(const io::HeldStatement& statement) {
 
 GateDesk::GateDesk(const config::Hold& hold, uint32_t max_connections,
                    const std::vector<io::Worker*>* workers, routing::GateBoard* board,
-                   routing::TenantLimits* limits, SetPace set_pace)
+                   routing::TenantLimits* limits, SetPace set_pace,
+                   metrics::ControlMetrics* metrics, Noticed noticed)
     : defaults_(RulesOf(hold, max_connections)),
       workers_(workers),
       board_(board),
       set_pace_(std::move(set_pace)),
+      metrics_(metrics),
+      noticed_(std::move(noticed)),
       totals_(hold.total_statements, hold.total_bytes),
       limits_(limits) {}
 
@@ -218,7 +221,8 @@ void GateDesk::Carry(routing::ShardGate* gate) {
     const routing::GateMode before = board_->shard(gate->id());
     board_->SetShard(gate->id(), notice.mode);
     PaceConnects(primaries_[gate->id()]);
-    if (!notice.text.empty()) spdlog::info("gate: {}", notice.text);
+    if (!notice.text.empty())
+      log::Info(log::event::kGate, {{"shard", gate->name()}}, "gate: " + notice.text);
     // Also where it was served through the ramp until now: who was let through and waits for a
     // connection still waits at the gate again.
     const bool served = std::exchange(serves_[gate->id()], notice.serves);
@@ -226,8 +230,22 @@ void GateDesk::Carry(routing::ShardGate* gate) {
     if (closed && notice.mode != routing::GateMode::kServing) {
       for (io::Worker* worker : *workers_) worker->PostGateClosed({gate->id()});
     }
+    if (noticed_) noticed_(*gate);
   }
+  CountHolds(gate->id());
   TellWorkers();
+}
+
+// What was let through or refused without having waited is no hold.
+void GateDesk::CountHolds(routing::ShardId shard) {
+  if (metrics_ == nullptr) return;
+  for (const routing::GateAction& action : actions_) {
+    if (action.waited <= routing::Duration::zero()) continue;
+    const bool refused = action.kind == routing::GateAction::Kind::kRefuse;
+    metrics_->shard(shard.index)
+        .held[refused ? metrics::HoldEnd::kRefused : metrics::HoldEnd::kReleased]
+        .Record(action.waited);
+  }
 }
 
 void GateDesk::TellWorkers() {

@@ -1,6 +1,7 @@
 // The gates of all shards: takes what workers ask, and tells them what was decided.
 //
-// Purpose: carries routing::ShardGate's actions to the workers, and its notices to the GateBoard.
+// Purpose: carries routing::ShardGate's actions to the workers, and its notices to the GateBoard;
+// counts how long was waited.
 // One for the process, so that the order and the limits of held statements are the process's.
 // Thread: the control loop's.
 #ifndef BULKHEAD_PROXY_CONTROL_GATE_DESK_H_
@@ -16,6 +17,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "metrics/worker_metrics.h"
 #include "proxy/config/options.h"
 #include "proxy/io/gate_keeper.h"
 #include "proxy/io/worker.h"
@@ -30,11 +32,14 @@ class GateDesk {
  public:
   // New connections to this backend from now on, a second; 0: no limit.
   using SetPace = std::function<void(routing::BackendId, double)>;
+  // What a gate says to workers has changed.
+  using Noticed = std::function<void(const routing::ShardGate&)>;
 
-  // `workers` and `board` outlive this.
+  // `workers`, `board` and `metrics` outlive this; the last two parameters may be left out.
   GateDesk(const config::Hold& hold, uint32_t max_connections,
            const std::vector<io::Worker*>* workers, routing::GateBoard* board,
-           routing::TenantLimits* limits, SetPace set_pace);
+           routing::TenantLimits* limits, SetPace set_pace,
+           metrics::ControlMetrics* metrics = nullptr, Noticed noticed = {});
 
   // The configuration's rules for all gates from now on.
   void SetDefaults(const config::Hold& hold, uint32_t max_connections,
@@ -85,6 +90,7 @@ class GateDesk {
   void EnqueueAtShard(const io::HeldStatement& statement, routing::MonoTime now);
   void CarryTenant(const std::string& tenant, routing::MonoTime now);
   void TellWorkers();
+  void CountHolds(routing::ShardId shard);
   void Carry(routing::ShardGate* gate);
   void PaceConnects(routing::BackendId primary);
   [[nodiscard]] routing::ShardGate* Find(routing::ShardId shard);
@@ -93,6 +99,8 @@ class GateDesk {
   const std::vector<io::Worker*>* const workers_;
   routing::GateBoard* const board_;
   const SetPace set_pace_;
+  metrics::ControlMetrics* const metrics_;
+  const Noticed noticed_;
   routing::HoldTotals totals_;
   absl::flat_hash_map<routing::ShardId, std::unique_ptr<routing::ShardGate>> gates_;
   absl::flat_hash_map<routing::ShardId, routing::BackendId> primaries_;

@@ -1,10 +1,9 @@
 // Operators' orders for single tenants: a gate of their own, in front of their shard's.
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
 
 #include "proxy/control/gate_desk.h"
+#include "proxy/log/log.h"
 
 namespace bulkhead::control {
 
@@ -57,7 +56,8 @@ void GateDesk::CarryTenant(const std::string& tenant, routing::MonoTime now) {
   if (ended) {
     limits_->SetHeld(tenant, false);
     tenants_.erase(tenant);
-    spdlog::info("gate: tenant {} is served again", tenant);
+    log::Info(log::event::kGate, {{"tenant", tenant}},
+              "gate: tenant " + tenant + " is served again");
   }
   for (const io::HeldStatement& statement : through) EnqueueAtShard(statement, now);
 }

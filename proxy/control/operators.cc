@@ -1,13 +1,12 @@
 #include "proxy/control/operators.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "proxy/config/option_list.h"
 #include "proxy/config/values.h"
+#include "proxy/log/log.h"
 
 namespace bulkhead::control {
 
@@ -134,7 +133,10 @@ void Operators::StoreAndAnswer(const AskedPtr& asked, std::vector<StoreEdit> edi
 
 void Operators::PersistQuietly(std::vector<StoreEdit> edits) {
   world_->Persist(std::move(edits), [](const absl::Status& status) {
-    if (!status.ok()) spdlog::error("topology store: {}", status.ToString());
+    if (!status.ok()) {
+      log::Error(log::event::kStore, {{"what", "an order"}},
+                 "topology store: " + status.ToString());
+    }
   });
 }
 

@@ -41,7 +41,10 @@ CREATE TABLE events (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT N
 CREATE TABLE acknowledged (router TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID;
 )";
 
-constexpr std::array kSteps = {kVersion1};
+constexpr const char* kVersion2 =
+    "CREATE TABLE incidents (id INTEGER PRIMARY KEY, text TEXT NOT NULL);";
+
+constexpr std::array kSteps = {kVersion1, kVersion2};
 static_assert(kSteps.size() == SqliteStore::kSchemaVersion);
 
 // The words of an enum that has ToString; "" is absent.
@@ -249,6 +252,13 @@ class Writer {
     SqliteQuery prune(db_, "DELETE FROM events WHERE id <= ?");
     return prune.Bind(static_cast<int64_t>(put.event.id) - SqliteStore::kKeptEvents).Run();
   }
+  absl::Status operator()(const PutIncident& put) {
+    SqliteQuery query(db_, "INSERT OR REPLACE INTO incidents VALUES (?,?)");
+    const absl::Status status = query.Bind(static_cast<int64_t>(put.id)).Bind(put.text).Run();
+    if (!status.ok()) return status;
+    SqliteQuery prune(db_, "DELETE FROM incidents WHERE id <= ?");
+    return prune.Bind(static_cast<int64_t>(put.id) - SqliteStore::kKeptIncidents).Run();
+  }
   absl::Status operator()(const PutAcknowledged& put) {
     SqliteQuery query(db_, "INSERT OR REPLACE INTO acknowledged VALUES (?,?)");
     return query.Bind(put.router).Bind(static_cast<int64_t>(put.version.value)).Run();
@@ -412,6 +422,8 @@ absl::Status ReadHistory(sqlite3* db, StoredState* state) {
     event.text = row.Text();
     state->events.push_back(std::move(event));
   }));
+  status.Update(EachRow(db, "SELECT text FROM incidents ORDER BY id",
+                        [&](SqliteQuery& row) { state->incidents.push_back(row.Text()); }));
   return status;
 }
 

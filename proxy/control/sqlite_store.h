@@ -25,9 +25,10 @@ namespace bulkhead::control {
 
 class SqliteStore final : public TopologyStore {
  public:
-  static constexpr int kSchemaVersion = 1;
+  static constexpr int kSchemaVersion = 2;
   static constexpr int kKeptEvents = 5000;
   static constexpr int kKeptOperations = 500;
+  static constexpr int kKeptIncidents = 200;
 
   // Makes the folder and the file where they are missing.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(

@@ -1,5 +1,5 @@
 // TopologyStore: what must survive the process: topology, limits, operators' orders, operations,
-// events.
+// events, incidents.
 //
 // Purpose: an interface, so that another store (one that several routers share) can take the place
 // of the embedded one (sqlite_store.h). A change is a list of edits, committed whole or not at all,
@@ -121,6 +121,10 @@ struct PutOperation {
 struct PutEvent {
   Event event;
 };
+struct PutIncident {
+  uint64_t id = 0;
+  std::string text;  // incident_json.h
+};
 struct PutAcknowledged {
   std::string router;
   routing::Epoch version;
@@ -129,7 +133,7 @@ struct PutAcknowledged {
 using StoreEdit =
     std::variant<PutBackend, EraseBackend, PutShard, EraseShard, PutTenant, EraseTenant, PutSlots,
                  PutUnassigned, PutVersion, PutLimit, PutOrder, EraseOrder, PutBackendState,
-                 PutMark, PutVariable, PutOperation, PutEvent, PutAcknowledged>;
+                 PutMark, PutVariable, PutOperation, PutEvent, PutIncident, PutAcknowledged>;
 
 // All of it.
 struct StoredState {
@@ -147,6 +151,7 @@ struct StoredState {
   std::map<std::string, std::string> variables;
   std::vector<StoredOperation> operations;  // by number
   std::vector<Event> events;                // oldest first
+  std::vector<std::string> incidents;       // oldest first, as they were put
 };
 
 class TopologyStore {

@@ -253,7 +253,7 @@ void SessionRunner::CountRestore() {
 
 void SessionRunner::CountStatement(routing::ShardId shard, sql::StatementKind kind,
                                    session::Outcome outcome, uint64_t duration_ns) {
-  worker_->CountStatement(shard, kind, outcome, duration_ns);
+  worker_->CountStatement(this, &tenant_hint_, shard, kind, outcome, duration_ns);
 }
 
 }  // namespace bulkhead::io

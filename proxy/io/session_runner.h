@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "metrics/list.h"
+#include "metrics/tenant_meter.h"
 #include "proxy/io/backend_connection.h"
 #include "proxy/io/gate_keeper.h"
 #include "proxy/io/link_user.h"
@@ -140,6 +141,7 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
   routing::ShardId gate_shard_{};
   uint64_t gate_ticket_ = 0;  // of the wait under way, or of the last one
   uint32_t gate_waits_ = 0;
+  metrics::TenantMeter::Hint tenant_hint_ = 0;
 };
 
 }  // namespace bulkhead::io

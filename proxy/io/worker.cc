@@ -2,13 +2,15 @@
 
 #include <malloc.h>
 #include <openssl/rand.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "proxy/log/log.h"
 #include "proxy/session/capability_rules.h"
+#include "routing/abseil_view.h"
 
 namespace bulkhead::io {
 
@@ -25,42 +27,6 @@ static_assert(Worker::kMaxWorkers == 1u << kWorkerBits);
 constexpr uint32_t kMaxSequence = (1u << (30 - kWorkerBits)) - 1;
 
 uint64_t Ns(routing::Duration duration) { return static_cast<uint64_t>(duration.count()); }
-
-metrics::StatementKind KindOf(sql::StatementKind kind) {
-  using sql::StatementKind;
-  switch (kind) {
-    case StatementKind::kSelect:
-    case StatementKind::kShow:
-    case StatementKind::kDo:
-      return metrics::StatementKind::kRead;
-    case StatementKind::kDml:
-      return metrics::StatementKind::kWrite;
-    case StatementKind::kDdl:
-    case StatementKind::kAdmin:
-      return metrics::StatementKind::kDdl;
-    case StatementKind::kBegin:
-    case StatementKind::kCommit:
-    case StatementKind::kRollback:
-    case StatementKind::kSavepoint:
-    case StatementKind::kXa:
-      return metrics::StatementKind::kTransaction;
-    case StatementKind::kCall:
-      return metrics::StatementKind::kCall;
-    case StatementKind::kEmpty:
-    case StatementKind::kSet:
-    case StatementKind::kUse:
-    case StatementKind::kKill:
-    case StatementKind::kPrepareText:
-    case StatementKind::kExecuteText:
-    case StatementKind::kDeallocateText:
-    case StatementKind::kLockTables:
-    case StatementKind::kUnlockTables:
-    case StatementKind::kHandler:
-    case StatementKind::kOther:
-      return metrics::StatementKind::kOther;
-  }
-  return metrics::StatementKind::kOther;
-}
 
 wire::Capabilities CompressionBits(const config::Compression& compression) {
   wire::Capabilities bits = 0;
@@ -90,14 +56,11 @@ uint32_t VersionNumber(std::string_view version) {
   return parts[0] * 10000 + parts[1] * 100 + parts[2];
 }
 
-// Both vocabularies are in the same order; a test keeps them so.
-metrics::StatementOutcome OutcomeOf(session::Outcome outcome) {
-  return static_cast<metrics::StatementOutcome>(outcome);
-}
-
 }  // namespace
 
-Worker::Worker(WorkerSetup setup) : setup_(std::move(setup)) {
+Worker::Worker(WorkerSetup setup)
+    : setup_(std::move(setup)),
+      slow_log_(Ns(setup_.options->log.slow_statement), setup_.options->log.slow_per_second) {
   const config::Options& options = *setup_.options;
   for (const auto& listener : setup_.listeners) {
     session::SessionContext& context = contexts_.emplace_back();
@@ -137,7 +100,8 @@ std::string Worker::Listen() {
           OnAccept(index, fd, peer);
         },
         [](const std::string& what, uint64_t times) {
-          spdlog::warn("listener: {} ({} times)", what, times);
+          log::Warn(log::event::kListener, {{"what", what}, {"times", times}},
+                    absl::StrCat("listener: ", what, " (", times, " times)"));
         },
         &error);
     if (bound == nullptr) return error;
@@ -225,7 +189,7 @@ void Worker::Retire(SessionRunner* runner) {
 auth::ExchangeNonces Worker::MakeNonces() {
   std::array<uint8_t, auth::kExchangeRandomSize> random;
   if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) {
-    spdlog::critical("the system gives no random numbers");
+    (void)!write(STDERR_FILENO, "the system gives no random numbers\n", 35);
     std::abort();
   }
   return auth::MakeExchangeNonces(random);
@@ -252,17 +216,6 @@ void Worker::RunPasswordJob(uint32_t runner_id, const auth::PasswordJob& job) {
         auto it = work->worker->runners_.find(work->runner_id);
         if (it != work->worker->runners_.end()) it->second->OnPasswordJob(std::move(work->result));
       });
-}
-
-void Worker::LogLoginEnd(std::string_view host, std::string_view user, std::string_view why) {
-  spdlog::info("login of '{}' from {} ended: {}", user, host, why);
-}
-
-void Worker::CountStatement(routing::ShardId shard, sql::StatementKind kind,
-                            session::Outcome outcome, uint64_t duration_ns) {
-  metrics::ShardMetrics& counters =
-      shard.valid() ? setup_.metrics->shard(shard.index) : setup_.metrics->unrouted;
-  counters.Record(KindOf(kind), OutcomeOf(outcome), std::chrono::nanoseconds(duration_ns));
 }
 
 // --- backends
@@ -402,7 +355,7 @@ void Worker::CheckTimes(uint64_t now_ns) {
     const bool idle = !runner->logged_in() || runner->session()->idle();
     if (idle && now_ns - runner->last_activity_ns() > limit) late.push_back(runner.get());
   }
-  CountPins();
+  EndSecondOfCounts();
   ReportHeld();
   TellPendingDdl();
   GiveMemoryBack();
@@ -424,20 +377,6 @@ void Worker::GiveMemoryBack() {
       loop_.uv(), request, [](uv_work_t*) { (void)malloc_trim(0); },
       [](uv_work_t* done, int) { delete done; });
   if (status != 0) delete request;
-}
-
-// Pins come and go with every statement; a look at all sessions once a second is cheaper than
-// counting each.
-void Worker::CountPins() {
-  std::array<int64_t, static_cast<size_t>(session::Pin::kCount)> counts{};
-  for (const auto& [id, runner] : runners_) {
-    if (!runner->logged_in() || runner->session()->pins().empty()) continue;
-    for (size_t pin = 0; pin < counts.size(); ++pin) {
-      if (runner->session()->pins().Has(static_cast<session::Pin>(pin))) ++counts[pin];
-    }
-  }
-  for (size_t pin = 0; pin < counts.size(); ++pin)
-    setup_.metrics->pinned_sessions[pin].Set(counts[pin]);
 }
 
 void Worker::RequestShutdown(uint64_t deadline_ms) {

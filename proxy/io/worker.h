@@ -28,6 +28,7 @@
 #include "proxy/io/listener.h"
 #include "proxy/io/session_list.h"
 #include "proxy/io/session_runner.h"
+#include "proxy/io/slow_log.h"
 #include "proxy/io/tls_context.h"
 #include "proxy/session/client_handshake.h"
 #include "proxy/wire/proxy_protocol.h"
@@ -156,7 +157,9 @@ class Worker {
   void RunPasswordJob(uint32_t runner_id, const auth::PasswordJob& job);
   void KillById(uint32_t requester, const std::string& requester_user, uint64_t id,
                 bool query_only);
-  void CountStatement(routing::ShardId shard, sql::StatementKind kind, session::Outcome outcome,
+  // worker_count.cc
+  void CountStatement(SessionRunner* runner, metrics::TenantMeter::Hint* tenant_hint,
+                      routing::ShardId shard, sql::StatementKind kind, session::Outcome outcome,
                       uint64_t duration_ns);
   static void LogLoginEnd(std::string_view host, std::string_view user, std::string_view why);
 
@@ -167,6 +170,9 @@ class Worker {
   void WakeOthers();
   void OnTick();
   void CheckTimes(uint64_t now_ns);
+  void LogSlow(SessionRunner* runner, routing::ShardId shard, metrics::StatementKind kind,
+               metrics::StatementOutcome outcome, uint64_t ran_ns);
+  void EndSecondOfCounts();
   void CountPins();
   void ReportHeld();
   void TellPendingDdl();
@@ -185,6 +191,7 @@ class Worker {
   [[nodiscard]] std::vector<PoolRow> PoolRows() const;
 
   WorkerSetup setup_;  // what PublishOptions replaces is this thread's
+  SlowLog slow_log_;
   EventLoop loop_;
   std::thread thread_;
   session::StateInterner states_;

@@ -29,6 +29,8 @@ void Worker::FollowOptions() {
         options.probe.has_value() && options.health.detection != routing::DetectionMode::kObserve;
     context.rules = &options.tenancy;
   }
+  slow_log_.SetLimits(static_cast<uint64_t>(options.log.slow_statement.count()),
+                      options.log.slow_per_second);
   pool_->SetLimits(static_cast<uint64_t>(routing::ToMillis(options.pools.acquire_timeout)),
                    PoolLimitsOf(options.pools));
 }

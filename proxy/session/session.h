@@ -127,6 +127,12 @@ class Session {
   [[nodiscard]] const std::string& schema() const { return tenant_.schema(); }
   // When the last command came.
   [[nodiscard]] uint64_t command_started_ns() const { return request_.started_ns; }
+  // When the command under way was sent, or would have been but for a gate: without its wait there.
+  [[nodiscard]] uint64_t begun_ns() const {
+    return request_.released ? request_.released_ns : request_.started_ns;
+  }
+  // Its text without values, while its end is counted; empty where it has none.
+  [[nodiscard]] std::string DigestOfLast() { return DigestOfSent(link_); }
   // Of the last command that went to one.
   [[nodiscard]] routing::ShardId shard() const { return target_.shard; }
   [[nodiscard]] bool idle() const { return state_ == State::ExpectCommand; }
@@ -330,7 +336,7 @@ class Session {
   SessionLogin login_;
   State state_ = State::ExpectCommand;
   uint8_t changes_refused_ = 0;  // COM_CHANGE_USER
-  uint16_t status_ = 0;  // server status flags as the client knows them
+  uint16_t status_ = 0;          // server status flags as the client knows them
   PinSet pins_;
   routing::Epoch placed_in_;       // version of the topology in which link_ was had
   bool lost_transaction_ = false;  // its connection died between two commands: the next one is told

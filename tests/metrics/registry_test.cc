@@ -2,11 +2,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <prometheus/text_serializer.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <map>
 #include <set>
+#include <sstream>
 #include <thread>
 
 namespace bulkhead::metrics {
@@ -23,8 +28,11 @@ Registry::Options TwoShards() {
   return {.version = "1.2.3",
           .start_time_seconds = 1000,
           .pin_reasons = {"temporary_table", "lock"},
-          .names = [] {
-            return TopologyNames{.shards = {"s1", "", "s3"}, .backends = {"db1", "db2"}};
+          .topology = [] {
+            TopologyView view;
+            view.shards = {{.name = "s1"}, {}, {.name = "s3", .primary = "db2", .epoch = 4}};
+            view.backends = {{.name = "db1", .max_connections = 9}, {.name = "db2"}};
+            return view;
           }};
 }
 
@@ -128,17 +136,56 @@ TEST(RegistryTest, ProcessMetricsAreThere) {
   EXPECT_THAT(text, ContainsRegex("\nprocess_cpu_seconds_total [0-9]"));
 }
 
-TEST(RegistryTest, FamiliesAreThoseOfTheList) {
-  Registry::Options options = TwoShards();
-  options.health = [] {
+// Everything that has a metric.
+void Fill(Registry::Options* options) {
+  options->busiest_tenants = 5;
+  options->health = [] {
     auto view = std::make_shared<HealthView>();
-    view->backends.push_back({.name = "db1", .state = 1});
-    view->shards.push_back({.name = "s1", .serving = true});
+    BackendView backend;
+    backend.name = "db1";
+    backend.state = 1;
+    backend.is_primary = true;
+    view->backends.push_back(backend);
+    ShardView shard;
+    shard.name = "s1";
+    shard.serving = true;
+    shard.failover_ready = false;
+    shard.fence_configured = true;
+    view->shards.push_back(shard);
+    view->store.emplace();
     return view;
   };
-  Registry registry(std::move(options));
-  WorkerMetrics* const worker = registry.AddWorker("worker-0");
+  options->topology = [] {
+    TopologyView view;
+    view.shards = {{.name = "s1", .primary = "db1", .epoch = 3, .tenants = 12}};
+    view.backends = {{.name = "db1", .max_connections = 200}};
+    return view;
+  };
+  options->process = [] {
+    ProcessView view;
+    view.certificates = {{"clients", 1'800'000'000}};
+    view.limited = {{"acme", 1, 2, 3}};
+    view.operations = {{"drain", 1}};
+    return view;
+  };
+}
+
+void Use(Registry* registry) {
+  WorkerMetrics* const worker = registry->AddWorker("worker-0");
   worker->shard(0).Record(StatementKind::kRead, StatementOutcome::kOk, milliseconds(1));
+  worker->backend(0).waits.Add();
+  TenantMeter::Hint hint = 0;
+  worker->tenants.Record("acme", StatementOutcome::kOk, milliseconds(1), &hint);
+  worker->tenants.GiveOn();
+  registry->control()->detection[DetectedState::kDown].Record(milliseconds(2100));
+  registry->control()->shard(0).held[HoldEnd::kReleased].Record(milliseconds(900));
+}
+
+TEST(RegistryTest, FamiliesAreThoseOfTheList) {
+  Registry::Options options = TwoShards();
+  Fill(&options);
+  Registry registry(std::move(options));
+  Use(&registry);
   const auto families = registry.Collect();
   ASSERT_EQ(families.size(), kDefinitions.size());
   for (size_t i = 0; i < families.size(); ++i) {
@@ -155,6 +202,90 @@ TEST(RegistryTest, FamiliesAreThoseOfTheList) {
       EXPECT_EQ(labels, row.labels);
     }
   }
+}
+
+// Two ways out, one content.
+TEST(RegistryTest, TheTextIsWhatPrometheusCppWouldWrite) {
+  Registry::Options options = TwoShards();
+  Fill(&options);
+  Registry registry(std::move(options));
+  Use(&registry);
+  std::ostringstream theirs;
+  prometheus::TextSerializer().Serialize(theirs, registry.Collect());
+  const auto lines = [](const std::string& text) {
+    std::map<std::string, double> samples;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) {
+      if (line.starts_with('#') || line.starts_with("process_")) continue;
+      const size_t space = line.rfind(' ');
+      std::string name = line.substr(0, space);
+      // They write 5e-05, we write 5e-05 or 0.00005: the same bound.
+      const size_t le =
+          name.find("_bucket{") == std::string::npos ? std::string::npos : name.rfind("le=\"");
+      if (le != std::string::npos && !name.ends_with("+Inf\"}")) {
+        const double bound = std::stod(name.substr(le + 4));
+        name = name.substr(0, le + 4) + std::to_string(bound);
+      }
+      samples[name] = std::stod(line.substr(space + 1));
+    }
+    return samples;
+  };
+  EXPECT_EQ(lines(registry.RenderText()), lines(theirs.str()));
+}
+
+TEST(RegistryTest, LabelValuesAreEscaped) {
+  Registry::Options options;
+  options.topology = [] {
+    TopologyView view;
+    view.shards = {{.name = "a\"b\\c\nd"}};
+    return view;
+  };
+  Registry registry(std::move(options));
+  EXPECT_THAT(registry.RenderText(),
+              HasSubstr("bulkhead_shard_epoch{shard=\"a\\\"b\\\\c\\nd\"} 0\n"));
+}
+
+TEST(RegistryTest, ReadsShardsConnectionsAndSessions) {
+  Registry registry(TwoShards());
+  WorkerMetrics* const a = registry.AddWorker("worker-0");
+  WorkerMetrics* const b = registry.AddWorker("worker-1");
+  a->shard(0).Record(StatementKind::kRead, StatementOutcome::kOk, milliseconds(3));
+  b->shard(0).Record(StatementKind::kWrite, StatementOutcome::kUnknown, milliseconds(3));
+  std::vector<ShardTotals> totals(3);
+  registry.ReadShards(&totals);
+  EXPECT_EQ(totals[0].outcomes[static_cast<size_t>(StatementOutcome::kOk)], 1u);
+  EXPECT_EQ(totals[0].outcomes[static_cast<size_t>(StatementOutcome::kUnknown)], 1u);
+  EXPECT_EQ(totals[0].buckets[BucketOf(3'000'000)], 2u);
+  EXPECT_EQ(totals[2].outcomes[0], 0u);
+  a->backend(1).connections[PoolState::kIdle].Set(4);
+  b->backend(1).connections[PoolState::kLent].Set(3);
+  std::vector<int64_t> connections(2);
+  registry.ReadConnections(&connections);
+  EXPECT_THAT(connections, ::testing::ElementsAre(0, 7));
+  a->sessions[SessionState::kAuthenticated].Add(2);
+  b->sessions[SessionState::kAuthenticated].Add(5);
+  EXPECT_EQ(registry.Sessions(), 7);
+}
+
+// BULKHEAD_UPDATE_DOCS=1 in the environment writes the table instead of comparing it.
+TEST(ListTest, TheDocumentHoldsTheTable) {
+  constexpr char kDocument[] = BULKHEAD_SOURCE_DIR "/docs/METRICS.md";
+  const std::string begin_mark = "<!-- metrics: begin -->\n";
+  std::stringstream slurped;
+  slurped << std::ifstream(kDocument).rdbuf();
+  std::string text = slurped.str();
+  const size_t begin = text.find(begin_mark);
+  const size_t end = text.find("<!-- metrics: end -->");
+  ASSERT_NE(begin, std::string::npos);
+  ASSERT_NE(end, std::string::npos);
+  const size_t from = begin + begin_mark.size();
+  if (std::getenv("BULKHEAD_UPDATE_DOCS") != nullptr) {
+    text.replace(from, end - from, RenderMarkdownTable());
+    std::ofstream(kDocument) << text;
+    return;
+  }
+  EXPECT_EQ(text.substr(from, end - from), RenderMarkdownTable())
+      << "run this test with BULKHEAD_UPDATE_DOCS=1";
 }
 
 TEST(ListTest, NamesFollowTheConventions) {

@@ -27,13 +27,14 @@ MAX_LINES, MAX_COLUMNS, MAX_PYTHON_COLUMNS = 500, 100, 120
 ARROWS = {
     'routing': set(),
     'metrics': set(),
+    'proxy/log': set(),
     'proxy/wire': set(),
     'proxy/sql': set(),
     'proxy/auth': {'proxy/wire'},
     'proxy/session': {'proxy/wire', 'proxy/auth', 'proxy/sql', 'routing'},
     'proxy/config': {'routing'},
-    'proxy/io': {'proxy/session', 'proxy/wire', 'proxy/auth', 'routing', 'proxy/config', 'metrics'},
-    'proxy/control': {'routing', 'proxy/config', 'metrics', 'proxy/io'},
+    'proxy/io': {'proxy/session', 'proxy/wire', 'proxy/auth', 'routing', 'proxy/config', 'proxy/log', 'metrics'},
+    'proxy/control': {'routing', 'proxy/config', 'proxy/log', 'metrics', 'proxy/io'},
     'proxy/admin': {
         'routing',
         'proxy/control',
@@ -42,16 +43,17 @@ ARROWS = {
         'proxy/session',
         'proxy/io',
         'proxy/config',
+        'proxy/log',
         'metrics',
     },
-    'proxy/http': {'routing', 'proxy/control', 'proxy/config', 'metrics'},
+    'proxy/http': {'routing', 'proxy/control', 'proxy/config', 'proxy/log', 'metrics'},
 }
 # Arrows that the table does not have, each with its reason.
 EXTRA_ARROWS = {
     ('proxy/admin', 'proxy/sql'): 'EXPLAIN ROUTE reads statements as sessions do',
     ('proxy/io', 'proxy/sql'): "the table gives io session, and session's interface names sql's types",
 }
-THIRD_PARTY = {'absl', 'yaml-cpp', 'spdlog', 'prometheus', 'openssl', 'CLI', 'gtest', 'gmock', 'sqlite3'}
+THIRD_PARTY = {'absl', 'yaml-cpp', 'spdlog', 'prometheus', 'openssl', 'nlohmann', 'CLI', 'gtest', 'gmock', 'sqlite3'}
 PURE = ['routing', 'proxy/wire', 'proxy/auth', 'proxy/sql', 'proxy/session', 'metrics']
 CLOCKS = re.compile(
     r'\b(?:(?:steady|system|high_resolution|utc)_clock::now|clock_gettime|gettimeofday|absl::Now|uv_now|uv_hrtime|'

@@ -1,0 +1,20 @@
+# cmake -DOUT=FILE -DFILES=A;B -P embed.cmake: writes a C++ source that holds the files' bytes.
+set(text "// Made by embed.cmake of the files in proxy/http/page.\n#include \"proxy/http/asset_pages.h\"\n
+namespace bulkhead::http {\nnamespace {\n\n")
+set(rows "")
+set(number 0)
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME)
+  file(READ ${file} hex HEX)
+  file(SHA256 ${file} hash)
+  string(SUBSTRING ${hash} 0 16 hash)
+  string(LENGTH "${hex}" size)
+  math(EXPR size "${size} / 2")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND text "constexpr unsigned char kBytes${number}[] = {${bytes}};\n")
+  string(APPEND rows "    {\"${name}\", {reinterpret_cast<const char*>(kBytes${number}), ${size}}, \"${hash}\"},\n")
+  math(EXPR number "${number} + 1")
+endforeach()
+string(APPEND text "\n}  // namespace\n\nstd::span<const Asset> Assets() {\n  static const Asset assets[] = {\n${rows}  };
+  return assets;\n}\n\n}  // namespace bulkhead::http\n")
+file(WRITE ${OUT} "${text}")
