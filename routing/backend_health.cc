@@ -87,6 +87,10 @@ void BackendHealth::SetMark(OperatorMark mark, MonoTime now) {
   impl_->Step(now);
 }
 void BackendHealth::SetRole(BackendRole role, MonoTime now) { impl_->SetRole(role, now); }
+void BackendHealth::Fence(std::string why, MonoTime now) {
+  impl_->fence_ = std::move(why);
+  impl_->Step(now);
+}
 void BackendHealth::SetRules(const HealthRules& rules, MonoTime now) {
   impl_->rules_ = rules;
   impl_->Step(now);

@@ -96,6 +96,8 @@ class BackendHealth {
   // Operator and configuration. MARK UP also lifts a fence and takes the server as it is.
   void SetMark(OperatorMark mark, MonoTime now);
   void SetRole(BackendRole role, MonoTime now);
+  // Whatever it says of itself when it answers, nothing reaches it until MARK UP.
+  void Fence(std::string why, MonoTime now);
   void SetRules(const HealthRules& rules, MonoTime now);
   void SetBaseline(const IdentityFacts& facts);
 

@@ -50,4 +50,16 @@ std::string_view ToString(HoldPolicy policy) {
   return "?";
 }
 
+std::string_view ToString(FailoverMode mode) {
+  switch (mode) {
+    case FailoverMode::kManual:
+      return "manual";
+    case FailoverMode::kAutomatic:
+      return "automatic";
+    case FailoverMode::kAutomaticWithLoss:
+      return "automatic_with_loss";
+  }
+  return "?";
+}
+
 }  // namespace bulkhead::routing

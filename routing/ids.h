@@ -59,10 +59,15 @@ enum class BackendTls : uint8_t { kDisabled, kPreferred, kRequired, kVerify };
 // that is not too far behind, the rest is held.
 enum class HoldPolicy : uint8_t { kHold, kReject, kReplica };
 
+// Who fails a shard over. kAutomatic: the router, where nothing that was acknowledged can be lost;
+// kAutomaticWithLoss: also where it may be.
+enum class FailoverMode : uint8_t { kManual, kAutomatic, kAutomaticWithLoss };
+
 std::string_view ToString(Pooling pooling);
 std::string_view ToString(ServerFamily family);
 std::string_view ToString(BackendTls mode);
 std::string_view ToString(HoldPolicy policy);
+std::string_view ToString(FailoverMode mode);
 
 }  // namespace bulkhead::routing
 

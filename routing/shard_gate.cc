@@ -135,7 +135,7 @@ ShardGate::Treatment ShardGate::TreatmentByHealth(bool is_read) const {
 bool ShardGate::PassesOrder(const HeldWaiter& waiter) const {
   const bool waits_for_ends =
       order_.order == GateOperator::kHold || order_.order == GateOperator::kDrain;
-  return waits_for_ends && waiter.continues &&
+  return waits_for_ends && !order_.transactions_too && waiter.continues &&
          TreatmentByHealth(waiter.is_read) == Treatment::kServe;
 }
 

@@ -23,7 +23,7 @@
 //
 // Operators: kHold and kDrain hold whatever health says, without outage_limit (a drained one that
 // waited too long gets 9404); open transactions go on, as health says. kReject refuses all (9401),
-// what waits too; kServe serves whatever health says.
+// what waits too; kServe serves whatever health says. (transactions_too: they don't go on.)
 //
 // With the policy kReplica, plain reads go to the replica set by SetReplica (kReleaseToReplica)
 // while the policy applies or a recovery holds; without a replica they are treated like the rest.
@@ -84,6 +84,8 @@ struct GateOrder {
   GateOperator order = GateOperator::kNone;
   MonoTime until = kMonoNever;  // then kNone again
   std::string words{};          // "is held by an operator"
+  // kHold, kDrain: open transactions are held too; their server is not to be written to any more.
+  bool transactions_too = false;
 };
 
 struct GateRequest {

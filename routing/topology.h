@@ -80,6 +80,7 @@ struct ShardSpec {
   std::vector<std::string> replicas{};
   HoldOverrides hold{};
   bool production = false;  // drills on it want FORCE
+  FailoverMode failover = FailoverMode::kManual;
 };
 struct Shard {
   ShardId id;
@@ -88,6 +89,7 @@ struct Shard {
   std::vector<BackendId> replicas;
   HoldOverrides hold;
   bool production = false;
+  FailoverMode failover = FailoverMode::kManual;
   Epoch epoch;  // raised when the primary changes
 };
 
@@ -200,6 +202,7 @@ class TopologyBuilder {
   absl::Status SetReplicas(std::string_view shard, const std::vector<std::string>& backends);
   absl::Status SetHold(std::string_view shard, const HoldOverrides& hold);
   absl::Status SetProduction(std::string_view shard, bool production);
+  absl::Status SetFailover(std::string_view shard, FailoverMode mode);
   absl::Status DropShard(
       std::string_view name);  // refused while tenants, slots or the default name it
   absl::Status AddTenant(const TenantSpec& spec);     // refused if there

@@ -202,6 +202,7 @@ absl::Status TopologyBuilder::AddShard(const ShardSpec& spec) {
   shard.primary = primary->id;
   shard.hold = spec.hold;
   shard.production = spec.production;
+  shard.failover = spec.failover;
   shard.epoch = next_version();
   if (absl::Status s = ResolveReplicas(spec.name, spec.replicas, primary->id, &shard.replicas);
       !s.ok()) {
@@ -258,6 +259,15 @@ absl::Status TopologyBuilder::SetProduction(std::string_view name, bool producti
   if (old == nullptr) return Unknown("shard", name);
   Shard shard = *old;
   shard.production = production;
+  ReplaceShard(shard);
+  return absl::OkStatus();
+}
+
+absl::Status TopologyBuilder::SetFailover(std::string_view name, FailoverMode mode) {
+  const Shard* old = next_.FindShard(name);
+  if (old == nullptr) return Unknown("shard", name);
+  Shard shard = *old;
+  shard.failover = mode;
   ReplaceShard(shard);
   return absl::OkStatus();
 }

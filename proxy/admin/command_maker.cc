@@ -40,6 +40,14 @@ std::optional<routing::BackendTls> TlsOf(const MatchResult& match) {
   return *word == "REQUIRED" ? routing::BackendTls::kRequired : routing::BackendTls::kVerify;
 }
 
+std::optional<routing::FailoverMode> FailoverOf(const MatchResult& match) {
+  const std::optional<std::string> word = match.TextAfter("FAILOVER");
+  if (!word.has_value()) return std::nullopt;
+  if (*word == "MANUAL") return routing::FailoverMode::kManual;
+  return *word == "AUTOMATIC" ? routing::FailoverMode::kAutomatic
+                              : routing::FailoverMode::kAutomaticWithLoss;
+}
+
 std::optional<routing::HoldPolicy> PolicyOf(const MatchResult& match) {
   const std::optional<std::string> word = match.TextAfter("POLICY");
   if (!word.has_value()) return std::nullopt;
@@ -117,6 +125,7 @@ control::OperatorCommand MakeCreateShard(const MatchResult& match) {
   spec.primary = match.After("PRIMARY").text;
   spec.replicas = match.After("REPLICAS").list;
   spec.hold = OverridesOf(match);
+  spec.failover = FailoverOf(match).value_or(spec.failover);
   return control::CreateShard{std::move(spec)};
 }
 
@@ -127,6 +136,7 @@ control::OperatorCommand MakeAlterShard(const MatchResult& match) {
   if (match.Has("REPLICAS")) command.replicas = match.After("REPLICAS").list;  // NONE has none
   command.hold = OverridesOf(match);
   command.reset_hold = match.Has("DEFAULT");
+  command.failover = FailoverOf(match);
   return command;
 }
 

@@ -93,7 +93,7 @@ constexpr auto kStatements = std::to_array<Statement>({
     {Verb::kCreateShard, "CREATE SHARD",
      "CREATE SHARD <name> PRIMARY <backend> [REPLICAS <backends>] [POLICY {HOLD | REJECT | "
      "REPLICA}] [MAX_WAIT <duration>] [OUTAGE_LIMIT <duration>] [MAX_STATEMENTS <number>] "
-     "[MAX_BYTES <size>]",
+     "[MAX_BYTES <size>] [FAILOVER {MANUAL | AUTOMATIC | AUTOMATIC_WITH_LOSS}]",
      "Adds a slice of tenants, with its servers and what becomes of statements while they are "
      "away (defaults: the configuration's `hold`).",
      "CREATE SHARD s3 PRIMARY db3 REPLICAS (db4, db5) POLICY HOLD MAX_WAIT '30s'",
@@ -102,9 +102,10 @@ constexpr auto kStatements = std::to_array<Statement>({
      "ALTER SHARD <shard> {PRIMARY <backend> | REPLICAS {NONE | <backends>} | POLICY {HOLD | "
      "REJECT "
      "| REPLICA} | MAX_WAIT <duration> | OUTAGE_LIMIT <duration> | MAX_STATEMENTS <number> | "
-     "MAX_BYTES <size> | HOLD DEFAULT}...",
+     "MAX_BYTES <size> | HOLD DEFAULT | FAILOVER {MANUAL | AUTOMATIC | AUTOMATIC_WITH_LOSS}}...",
      "Changes what is given. PRIMARY only says where the router sends statements: use it where "
-     "something else has changed the servers' roles already, SWITCHOVER otherwise.",
+     "something else has changed the servers' roles already, SWITCHOVER otherwise. FAILOVER: who "
+     "fails the shard over when its primary is down.",
      "ALTER SHARD s3 PRIMARY db4", "ALTER SHARD s3 MAX_BYTES 1MB", "'1MB' is no size"},
     {Verb::kDropShard, "DROP SHARD", "DROP SHARD <shard>",
      "Takes away a shard that has no tenants and slots any more.", "DROP SHARD s3",

@@ -113,6 +113,7 @@ void ReadAll(const Section& root, Options* options) {
   ReadUsers(root, options);
   ReadRuntime(root, options);
   ReadLimits(root, options);
+  ReadFailover(root, &options->failover);
   ReadTenancy(root, options);
   ReadTopology(root, options);
   FinishListeners(root, options);

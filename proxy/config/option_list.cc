@@ -92,6 +92,24 @@ constexpr Option kOptions[] = {
     {"control.password_file", "path", "", "As for `users`."},
     {"control.password_env", "text", "", "As for `users`."},
 
+    {"replication.user", "text", "",
+     "Account with which a former primary logs on to the new one after a switchover, to replicate "
+     "from it. Left out: no switchovers."},
+    {"replication.password", "text", "", "As for `users`."},
+    {"replication.password_file", "path", "", "As for `users`."},
+    {"replication.password_env", "text", "", "As for `users`."},
+
+    {"failover.fence_command", "list of texts", "",
+     "A program (absolute path) with its arguments that makes sure that an old primary can't "
+     "acknowledge writes any more, also after a reboot: exit 0 confirms it. Run without a shell; "
+     "`{backend}`, `{host}`, `{port}` and `{shard}` are filled in. Left out: no fence."},
+    {"failover.fence_timeout", "duration", "30s", "How long a fence command may take."},
+    {"failover.automatic_after", "duration", "5s",
+     "How long a primary must have been down before a shard with `failover: automatic` is failed "
+     "over."},
+    {"failover.fences[].backend", "backend", "", "A backend with a fence command of its own."},
+    {"failover.fences[].command", "list of texts", "", "As `failover.fence_command`."},
+
     {"tenancy.username_pattern", "pattern", "",
      "How a login's user name holds a tenant: `{user}@{tenant}`. Left out: user names hold none."},
     {"tenancy.database_pattern", "pattern", "",
@@ -268,6 +286,10 @@ constexpr Option kOptions[] = {
     {"topology.shards[].primary", "backend", "", "Where the shard's tenants are. Required."},
     {"topology.shards[].replicas", "list of backends", "[]", "Replicas of the primary."},
     {"topology.shards[].production", "true | false", "false", "Drills on it want `FORCE`."},
+    {"topology.shards[].failover", "manual | automatic | automatic_with_loss", "manual",
+     "`automatic`: the router fails the shard over by itself where a fence command confirms and "
+     "nothing that was acknowledged can be lost; `automatic_with_loss`: also where the last "
+     "transactions may be."},
     {"topology.shards[].hold.policy", "hold | reject | replica", "", "Default: `hold.policy`."},
     {"topology.shards[].hold.max_wait", "duration", "", "Default: `hold.max_wait`."},
     {"topology.shards[].hold.outage_limit", "duration", "", "Default: `hold.outage_limit`."},
@@ -306,6 +328,8 @@ constexpr std::pair<std::string_view, OptionChange> kChanges[] = {
     {"admin_users", OptionChange::kReload},
     {"probe", OptionChange::kReload},
     {"control", OptionChange::kReload},
+    {"replication", OptionChange::kReload},
+    {"failover", OptionChange::kReload},
     {"tls", OptionChange::kReload},
     {"log.file", OptionChange::kReload},
     {"log", OptionChange::kSet},

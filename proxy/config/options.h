@@ -134,6 +134,17 @@ struct Hold {  // used by the gate of each shard; parsed and checked
   bool read_retry = false;      // a plain SELECT whose connection was lost is sent once more
 };
 
+struct Failover {
+  // Programs with their arguments, run without a shell; {backend}, {host}, {port} and {shard} are
+  // filled in. Exit 0: the server can't acknowledge a write any more, and not after a reboot.
+  std::vector<std::string> fence_command;                          // empty: none
+  std::map<std::string, std::vector<std::string>> fence_commands;  // by backend
+  Duration fence_timeout = std::chrono::seconds(30);
+  Duration automatic_after = std::chrono::seconds(5);  // since the verdict
+
+  [[nodiscard]] const std::vector<std::string>& FenceOf(const std::string& backend) const;
+};
+
 struct Pools {
   uint32_t max_connections = 200;  // per backend, for the whole process
   uint32_t min_idle = 0;           // per worker, backend and user
@@ -213,6 +224,8 @@ struct Options {
   std::vector<AdminUser> admin_users;
   std::optional<ServiceAccount> probe;
   std::optional<ServiceAccount> control;
+  std::optional<ServiceAccount> replication;  // with which replicas log on to a new primary
+  Failover failover;
   routing::TenantRules tenancy;
   Hold hold;
   routing::HealthRules health;

@@ -153,12 +153,12 @@ void ReadRuntime(const Section& root, Options* out) {
   ReadClients(root.Map("clients"), &out->clients);
   ReadAdminLimits(root.Map("admin"), &out->admin_limits);
   ReadCompression(root.Map("compression"), &out->compression);
-  root.Map("metrics").Number("busiest_tenants", 0, 1000, &out->metrics.busiest_tenants);
   ReadLog(root.Map("log"), &out->log);
   root.Time("shutdown_timeout", Duration(0), &out->shutdown_timeout);
 }
 
 void ReadLimits(const Section& root, Options* out) {
+  root.Map("metrics").Number("busiest_tenants", 0, 1000, &out->metrics.busiest_tenants);
   ReadHttp(root.Map("http"), &out->http_limits);
   const Section log = root.Map("log", /*again=*/true);
   if (log.Text("file", &out->log.file)) out->log.file = log.report().Resolve(out->log.file);

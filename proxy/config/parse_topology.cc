@@ -24,6 +24,11 @@ constexpr std::pair<std::string_view, routing::ServerFamily> kFamilies[] = {
     {"mysql", routing::ServerFamily::kMysql},
     {"mariadb", routing::ServerFamily::kMariadb}};
 
+constexpr std::pair<std::string_view, routing::FailoverMode> kFailoverModes[] = {
+    {"manual", routing::FailoverMode::kManual},
+    {"automatic", routing::FailoverMode::kAutomatic},
+    {"automatic_with_loss", routing::FailoverMode::kAutomaticWithLoss}};
+
 // The builder's refusals go to the line of the object.
 void Check(const Section& section, std::string_view key, const absl::Status& status) {
   if (!status.ok()) section.Error(section.Has(key) ? key : "", std::string(status.message()));
@@ -79,6 +84,7 @@ void ReadShard(const Section& section, routing::TopologyBuilder& builder) {
   });
   if (section.Has("hold")) ReadHoldOverrides(section.Map("hold"), &spec.hold);
   section.Bool("production", &spec.production);
+  section.Choice<routing::FailoverMode>("failover", kFailoverModes, &spec.failover);
   if (has_name && has_primary) Check(section, "name", builder.AddShard(spec));
 }
 

@@ -204,6 +204,7 @@ void ReadUsers(const Section& root, Options* out) {
   ReadAdminUsers(root, out);
   ReadAccount(root, "probe", &out->probe);
   ReadAccount(root, "control", &out->control);
+  ReadAccount(root, "replication", &out->replication);
 }
 
 void ReadAdminUsers(const Section& root, Options* out) {

@@ -30,6 +30,7 @@ void ReadRuntime(const Section& root, Options* out);  // what may change while t
 void ReadHold(const Section& section, Hold* out);
 void ReadTenantLimit(const Section& section, routing::TenantLimit* out);
 void ReadHealth(const Section& section, routing::HealthRules* out);
+void ReadFailover(const Section& root, Failover* out);
 void ReadTenancy(const Section& root, Options* out);
 void ReadTopology(const Section& root, Options* out);  // after tenancy
 

@@ -94,6 +94,14 @@ constexpr Getter kGetters[] = {
     {"shutdown_timeout", [](const Options& o) { return Text(o.shutdown_timeout); }},
     {"probe.user", [](const Options& o) { return Text(o.probe); }},
     {"control.user", [](const Options& o) { return Text(o.control); }},
+    {"replication.user", [](const Options& o) { return Text(o.replication); }},
+    {"failover.fence_command",  // its arguments may be secrets
+     [](const Options& o) {
+       const std::vector<std::string>& words = o.failover.fence_command;
+       return words.empty() ? "" : words.front() + (words.size() > 1 ? " ..." : "");
+     }},
+    {"failover.fence_timeout", [](const Options& o) { return Text(o.failover.fence_timeout); }},
+    {"failover.automatic_after", [](const Options& o) { return Text(o.failover.automatic_after); }},
     {"tenancy.username_pattern", [](const Options& o) { return Text(o.tenancy.username_pattern); }},
     {"tenancy.database_pattern", [](const Options& o) { return Text(o.tenancy.database_pattern); }},
     {"tenancy.physical_database",
@@ -323,6 +331,8 @@ ReloadPlan PlanReload(const Options& running, const Options& loaded) {
   options->workers = running.workers;
   options->state_dir = running.state_dir;
   options->tenancy = running.tenancy;
+  options->http_limits = running.http_limits;
+  options->metrics = running.metrics;
   options->topology = running.topology;
   plan.options = std::move(options);
   return plan;

@@ -145,6 +145,16 @@ void BackendWatch::OnCanary(uint64_t number, routing::MonoTime begun, const std:
   owner_->OnCanary(this, number, begun);
 }
 
+void BackendWatch::OnOtherRouters(std::vector<OtherRouter> routers) {
+  other_routers_ = std::move(routers);
+}
+
+void BackendWatch::OnEpochs(std::vector<SeenEpoch> epochs) {
+  if (epochs == epochs_) return;  // the usual case
+  epochs_ = std::move(epochs);
+  owner_->OnEpochs(this, epochs_);
+}
+
 void BackendWatch::OnUptime(int64_t seconds) { inspector_.memory().NoteUptime(seconds); }
 
 void BackendWatch::OnCanarySeen(uint64_t number) { owner_->OnCanarySeen(this, number); }

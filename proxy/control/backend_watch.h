@@ -31,6 +31,7 @@ class BackendWatchOwner {
   virtual void OnCanaryBegun(BackendWatch* watch, routing::MonoTime begun) = 0;
   virtual void OnCanary(BackendWatch* watch, uint64_t number, routing::MonoTime begun) = 0;
   virtual void OnCanarySeen(BackendWatch* watch, uint64_t number) = 0;
+  virtual void OnEpochs(BackendWatch* watch, const std::vector<SeenEpoch>& epochs) = 0;
   // Reset what is in flight there; BackendWatch::GaveUp is the answer.
   virtual void GiveUpInFlight(BackendWatch* watch, const routing::HealthAction& action) = 0;
 };
@@ -61,6 +62,10 @@ class BackendWatch : public ProberOwner {
            health_.role() == routing::BackendRole::kPrimary;
   }
   [[nodiscard]] size_t abandoned() const { return abandoned_.size(); }
+  // GTIDs as last seen on it, when it committed a canary; empty: never.
+  [[nodiscard]] const std::string& position() const { return position_; }
+  // As last read there.
+  [[nodiscard]] const std::vector<OtherRouter>& other_routers() const { return other_routers_; }
   using ProbeCounts = std::array<uint64_t, routing::kProbeKinds>;
   [[nodiscard]] const ProbeCounts& probes_ok() const { return probes_ok_; }
   [[nodiscard]] const ProbeCounts& probes_failed() const { return probes_failed_; }
@@ -91,6 +96,8 @@ class BackendWatch : public ProberOwner {
   void OnCanaryBegun(routing::MonoTime begun) override;
   void OnCanary(uint64_t number, routing::MonoTime begun, const std::string& gtids) override;
   void OnCanarySeen(uint64_t number) override;
+  void OnOtherRouters(std::vector<OtherRouter> routers) override;
+  void OnEpochs(std::vector<SeenEpoch> epochs) override;
   void OnUptime(int64_t seconds) override;
   void CarryOutOne(const routing::HealthAction& action);
   [[nodiscard]] routing::MonoTime Now() const;
@@ -105,6 +112,8 @@ class BackendWatch : public ProberOwner {
   Prober prober_;
   ServerInspector inspector_;
   std::string position_;  // GTIDs last seen on it
+  std::vector<OtherRouter> other_routers_;
+  std::vector<SeenEpoch> epochs_;
   std::vector<uint32_t> abandoned_;
   ProbeCounts probes_ok_{};
   ProbeCounts probes_failed_{};

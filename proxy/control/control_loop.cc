@@ -58,16 +58,23 @@ void ControlLoop::Start() {
   thread_ = std::thread([this] { loop_.Run(); });
 }
 
+// A change of primary is put back, if it may be and its servers answer; nobody serves any more.
 void ControlLoop::Stop() {
   loop_.Post([this] {
-    tick_.reset();
-    operators_->Stop();
-    history_at_ = {};
-    StoreHistory(Now());
-    store_.reset();  // what was asked for is on disk
-    watched_.clear();
-    loop_.Post([this] { loop_.Stop(); });
+    constexpr routing::Duration kPatience = std::chrono::seconds(10);
+    operators_->CancelAll();
+    stop_by_ = Now() + kPatience;
   });
+}
+
+void ControlLoop::FinishStop() {
+  tick_.reset();
+  operators_->Stop();
+  history_at_ = {};
+  StoreHistory(Now());
+  store_.reset();  // what was asked for is on disk
+  watched_.clear();
+  loop_.Post([this] { loop_.Stop(); });
 }
 
 void ControlLoop::Join() {
@@ -75,7 +82,7 @@ void ControlLoop::Join() {
 }
 
 // --- time
-// ---------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 
 void ControlLoop::OnTick() {
   const MonoTime now = Now();
@@ -86,10 +93,14 @@ void ControlLoop::OnTick() {
     watched.watch->CarryOut();
     PublishHealth(&watched, now);
     if (now >= watched.tables_due) AskForTables(&watched, now);
+    if (now >= watched.semi_sync_due) AskForSemiSync(&watched, now);
+    if (watched.returned != nullptr) watched.returned->Tick();
+    if (now >= watched.look_at) LookAtReturned(&watched, now);
   }
   ChooseReplicas(now);
   desk_->Tick(now);
   operators_->Tick(now);
+  if (stop_by_ == routing::kMonoNever) FailOverByItself(now);
   StoreHistory(now);
   if (setup_.limits != nullptr && now - last_sweep_ >= std::chrono::seconds(1)) {
     last_sweep_ = now;
@@ -97,6 +108,7 @@ void ControlLoop::OnTick() {
   }
   PublishView(now);
   last_tick_ = now;
+  if (stop_by_ != routing::kMonoNever && (operators_->idle() || now >= stop_by_)) FinishStop();
 }
 
 void ControlLoop::NoteLateLoops(MonoTime now) {
@@ -226,11 +238,12 @@ void ControlLoop::JudgeFleet(MonoTime now) {
     const BackendState state = entry.second.watch->health().state();
     return state == BackendState::kSuspect || state == BackendState::kDown;
   });
+  all_bad_ = all_bad;
   for (auto& [id, watched] : watched_) watched.watch->health().OnFleet(all_bad, now);
 }
 
 // --- states
-// -------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 
 void ControlLoop::PublishHealth(Watched* watched, MonoTime now) {
   const BackendWatch& watch = *watched->watch;
@@ -298,6 +311,7 @@ void ControlLoop::OnStateChanged(BackendWatch* watch, const routing::HealthActio
   if (it == watched_.end()) return;
   NoteStateChange(&it->second, change);
   if (change.from == BackendState::kUp) AbandonLeft(&it->second);
+  if (change.to == BackendState::kFenced) it->second.look_at = Now();
   PublishHealth(&it->second, Now());
 }
 
@@ -380,6 +394,7 @@ void ControlLoop::NoteAbandoned(routing::BackendId backend,
                              " connections were reset under a statement"));
     }
     watched.watch->GaveUp(all);
+    for (const auto& done : std::exchange(watched.when_given_up, {})) done();
   });
 }
 

@@ -20,9 +20,11 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "metrics/health_view.h"
 #include "metrics/worker_metrics.h"
 #include "proxy/config/options.h"
+#include "proxy/control/auto_failover.h"
 #include "proxy/control/backend_watch.h"
 #include "proxy/control/event_log.h"
 #include "proxy/control/fleet_rows.h"
@@ -30,6 +32,8 @@
 #include "proxy/control/incident_log.h"
 #include "proxy/control/operator_world.h"
 #include "proxy/control/operators.h"
+#include "proxy/control/returned_primary.h"
+#include "proxy/control/semi_sync_reader.h"
 #include "proxy/control/store_thread.h"
 #include "proxy/control/table_reader.h"
 #include "proxy/io/event_loop.h"
@@ -117,6 +121,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
     };
     std::deque<Left> left;          // lately, while it seemed well
     uint32_t give_ups_awaited = 0;  // workers that have not answered yet
+    std::vector<std::function<void()>> when_given_up;
     std::vector<io::AbandonedConnection> given_up;
     routing::GateEffect effect{};
     bool effect_known = false;
@@ -133,6 +138,12 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
     routing::CanaryHistory canaries;        // committed here
     routing::MonoTime unanswered_canary{};  // when it was sent; kNoTime: all are answered
     uint64_t canary_seen = 0;               // the newest that a read has shown here
+    std::unique_ptr<SemiSyncReader> semi_sync_reader;
+    SemiSyncSeen semi_sync;  // as last read, while it was a primary
+    routing::MonoTime semi_sync_at{};
+    routing::MonoTime semi_sync_due{};
+    std::unique_ptr<ReturnedPrimary> returned;  // being looked at
+    routing::MonoTime look_at{};                // when to look, if it is fenced after a failover
   };
 
   void OnStateChanged(BackendWatch* watch, const routing::HealthAction& change) override;
@@ -140,6 +151,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   void OnCanaryBegun(BackendWatch* watch, routing::MonoTime begun) override;
   void OnCanary(BackendWatch* watch, uint64_t number, routing::MonoTime begun) override;
   void OnCanarySeen(BackendWatch* watch, uint64_t number) override;
+  void OnEpochs(BackendWatch* watch, const std::vector<SeenEpoch>& epochs) override;
   void GiveUpInFlight(BackendWatch* watch, const routing::HealthAction& action) override;
   // control_topology.cc
   [[nodiscard]] BackendWatch::Options WatchOptions(const routing::Backend& backend);
@@ -156,6 +168,14 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   void CountBusy(io::BusyFilter filter, std::function<void(const io::BusyCount&)> done) override;
   [[nodiscard]] routing::BackendHealth* HealthOf(routing::BackendId backend) override;
   void CarryOut(routing::BackendId backend) override;
+  // control_changes.cc
+  void GiveUp(routing::BackendId backend, std::function<void()> done) override;
+  void ExpectReadOnly(routing::BackendId backend, bool expected) override;
+  void AddKnown(ChangeScene* scene) override;
+  [[nodiscard]] std::unique_ptr<ChangeHands> MakeHands(const ChangeScene& scene) override;
+  [[nodiscard]] const std::string& router_id() const override { return setup_.router_id; }
+  [[nodiscard]] std::vector<std::string> OtherRoutersOn(
+      const std::vector<routing::BackendId>& backends) const override;
   [[nodiscard]] GateDesk* gates() override { return desk_.get(); }
   [[nodiscard]] const std::vector<io::Worker*>& workers() const override { return *setup_.workers; }
   [[nodiscard]] routing::TenantLimits* limits() override { return setup_.limits; }
@@ -175,6 +195,12 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   [[nodiscard]] std::string GateState(const routing::ShardGate& gate, const routing::Shard* shard);
   void FillHealth(const routing::Backend& backend, BackendRow* row);
 
+  void AskForSemiSync(Watched* watched, routing::MonoTime now);
+  void LookAtReturned(Watched* watched, routing::MonoTime now);
+  void OnReturnedSeen(routing::BackendId id, const std::string& present, const ExtraFound& found);
+  void FailOverByItself(routing::MonoTime now);
+  [[nodiscard]] AutoFailoverView AutoViewOf(const routing::Shard& shard);
+  [[nodiscard]] ControlClient::Options ControlClientOf(const routing::Backend& backend) const;
   // control_store.cc
   void StartStore();
   void StoreHistory(routing::MonoTime now);
@@ -196,6 +222,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   void ChooseReplicas(routing::MonoTime now);
   [[nodiscard]] routing::BackendId ReplicaFor(const routing::Shard& shard) const;
   void OnTick();
+  void FinishStop();
   void NoteLateLoops(routing::MonoTime now);
   void Sample(Watched* watched, routing::MonoTime now);
   void NoteCounted(Watched* watched, const Watched::Counted& counted, routing::MonoTime now);
@@ -211,6 +238,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   [[nodiscard]] std::string Words(const BackendWatch& watch);
 
   Setup setup_;  // constant but for the store, which is given on, and what PublishOptions replaces
+  ClientThreads client_threads_;  // outlives whoever leaves some
   io::EventLoop loop_;
   std::thread thread_;
   std::unique_ptr<io::Timer> tick_;
@@ -221,6 +249,9 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   IncidentLog incidents_;
   absl::flat_hash_map<routing::ShardId, ShardSeen> shards_seen_;
   std::unique_ptr<Operators> operators_;
+  AutoFailover auto_failover_;
+  bool all_bad_ = false;
+  absl::flat_hash_set<routing::BackendId> expected_read_only_;
   std::unique_ptr<StoreThread> store_;  // may be null
   uint64_t stored_event_ = 0;           // the last one that was given to the store
   routing::MonoTime history_at_{};
@@ -229,6 +260,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   absl::flat_hash_map<routing::BackendId, Watched> watched_;
   routing::TransactionalTables tables_;
   routing::MonoTime last_tick_{};
+  routing::MonoTime stop_by_ = routing::kMonoNever;  // once Stop was called
   routing::MonoTime last_sweep_{};
   mutable std::mutex unknown_mutex_;  // never taken on the data path but for a lost statement
   std::deque<io::UnknownStatement> unknown_;

@@ -69,8 +69,11 @@ void ControlLoop::StoreHistory(routing::MonoTime now) {
     stored_event_ = event.id;
     edits.push_back(PutEvent{std::move(event)});
   }
-  for (Operation& operation : operations_.TakeChanged())
+  for (Operation& operation : operations_.TakeChanged()) {
+    // These store themselves, with what is needed to go on.
+    if (operation.kind == "switchover" || operation.kind == "failover") continue;
     edits.push_back(PutOperation{{std::move(operation), {}, setup_.router_id, 0}});
+  }
   for (const Incident& incident : incidents_.TakeChanged())
     edits.push_back(PutIncident{incident.id, IncidentText(incident)});
   // A store that can't be written must be known before it is needed.

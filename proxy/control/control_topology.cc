@@ -26,8 +26,13 @@ BackendWatch::Role ControlLoop::RoleOf(routing::BackendId backend) const {
   for (const routing::Shard* shard : topology_->shards()) {
     if (shard->primary != backend) continue;
     role.role = routing::BackendRole::kPrimary;
-    if (!shard->replicas.empty()) role.heartbeat = setup_.options->hold.replica_lag / 2;
+    // Whatever clients commit: other routers know this one by its canary.
+    const routing::Duration own = setup_.options->health.commit_interval;
+    if (!role.heartbeat.has_value()) role.heartbeat = own;
+    if (!shard->replicas.empty())
+      role.heartbeat = std::min(own, setup_.options->hold.replica_lag / 2);
   }
+  if (expected_read_only_.contains(backend)) role.role = routing::BackendRole::kReplica;
   return role;
 }
 
@@ -58,6 +63,7 @@ void ControlLoop::Watch(const routing::Backend& backend) {
   watched.watch = std::make_unique<BackendWatch>(&loop_, backend, options, this);
   io::QueryConnection::Options reader = options.killer;
   reader.open_timeout_ms = 5000;
+  watched.semi_sync_reader = std::make_unique<SemiSyncReader>(&loop_, reader);
   watched.tables = std::make_unique<TableReader>(&loop_, std::move(reader));
 }
 

@@ -85,12 +85,13 @@ std::vector<Operation> OperationLog::TakeChanged() {
   const std::lock_guard lock(mutex_);
   std::vector<Operation> changed;
   for (const uint64_t id : std::exchange(changed_, {})) {
-    if (const Operation* operation = Find(id); operation != nullptr) changed.push_back(*operation);
+    if (const Operation* operation = FindIt(id); operation != nullptr)
+      changed.push_back(*operation);
   }
   return changed;
 }
 
-Operation* OperationLog::Find(uint64_t id) {
+Operation* OperationLog::FindIt(uint64_t id) {
   auto it = std::find_if(operations_.begin(), operations_.end(),
                          [id](const Operation& operation) { return operation.id == id; });
   return it == operations_.end() ? nullptr : &*it;
@@ -98,7 +99,7 @@ Operation* OperationLog::Find(uint64_t id) {
 
 void OperationLog::Step(uint64_t id, std::string step) {
   const std::lock_guard lock(mutex_);
-  Operation* operation = Find(id);
+  Operation* operation = FindIt(id);
   if (operation == nullptr || operation->step == step) return;
   operation->step = std::move(step);
   changed_.insert(id);
@@ -106,12 +107,20 @@ void OperationLog::Step(uint64_t id, std::string step) {
 
 void OperationLog::End(uint64_t id, Operation::State state, std::string detail) {
   const std::lock_guard lock(mutex_);
-  Operation* operation = Find(id);
+  Operation* operation = FindIt(id);
   if (operation == nullptr) return;
   operation->state = state;
   operation->detail = std::move(detail);
   operation->ended_ms = WallMs();
   changed_.insert(id);
+}
+
+std::optional<Operation> OperationLog::Find(uint64_t id) const {
+  const std::lock_guard lock(mutex_);
+  auto it = std::find_if(operations_.begin(), operations_.end(),
+                         [id](const Operation& operation) { return operation.id == id; });
+  if (it == operations_.end()) return std::nullopt;
+  return *it;
 }
 
 std::vector<Operation> OperationLog::All() const {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -64,11 +65,12 @@ class OperationLog {
   void End(uint64_t id, Operation::State state, std::string detail);
   // Oldest first.
   [[nodiscard]] std::vector<Operation> All() const;
+  [[nodiscard]] std::optional<Operation> Find(uint64_t id) const;
   // Those that changed since this was called last.
   [[nodiscard]] std::vector<Operation> TakeChanged();
 
  private:
-  Operation* Find(uint64_t id);
+  Operation* FindIt(uint64_t id);
   mutable std::mutex mutex_;
   std::set<uint64_t> changed_;
   std::deque<Operation> operations_;

@@ -74,6 +74,7 @@ struct Failover {
   bool dry_run = false;
   bool accept_data_loss = false;
   bool accept_split_brain = false;
+  bool automatic = false;  // the router's own
 };
 struct CancelOperation {
   uint64_t number = 0;
@@ -103,6 +104,7 @@ struct AlterShard {
   routing::HoldOverrides hold;  // those that are given
   bool reset_hold = false;      // the process's defaults again
   std::optional<bool> production;
+  std::optional<routing::FailoverMode> failover{};
 };
 struct DropShard {
   std::string name;

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "proxy/config/options.h"
+#include "proxy/control/change_hands.h"
 #include "proxy/control/event_log.h"
 #include "proxy/control/gate_desk.h"
 #include "proxy/control/topology_store.h"
@@ -53,6 +54,19 @@ class OperatorWorld {
   virtual void CountBusy(io::BusyFilter filter, std::function<void(const io::BusyCount&)> done) = 0;
   // nullptr: no such backend.
   [[nodiscard]] virtual routing::BackendHealth* HealthOf(routing::BackendId backend) = 0;
+  // Resets every connection to it, whatever runs there, and answers what ran truthfully; `done`
+  // once all workers have.
+  virtual void GiveUp(routing::BackendId backend, std::function<void()> done) = 0;
+  // A change of primary has made it read-only, or makes it so: that is no trouble of its own.
+  virtual void ExpectReadOnly(routing::BackendId backend, bool expected) = 0;
+  // What is known of these servers without asking them: other routers, semi-synchronous
+  // replication, the last position of the old primary.
+  virtual void AddKnown(ChangeScene* scene) = 0;
+  // Those whose canaries are alive on one of these, in words.
+  [[nodiscard]] virtual std::vector<std::string> OtherRoutersOn(
+      const std::vector<routing::BackendId>& backends) const = 0;
+  [[nodiscard]] virtual std::unique_ptr<ChangeHands> MakeHands(const ChangeScene& scene) = 0;
+  [[nodiscard]] virtual const std::string& router_id() const = 0;
   // After HealthOf was given evidence or a mark: does what follows from it.
   virtual void CarryOut(routing::BackendId backend) = 0;
   // Stores it, in order; `done` with what went wrong, or once it is on disk.

@@ -90,8 +90,16 @@ void Operators::Tick(routing::MonoTime now) {
   for (const uint64_t ticket : ended) tasks_.erase(ticket);
 }
 
+void Operators::CancelAll() {
+  for (auto& [ticket, task] : tasks_) {
+    if (!task.first->ended()) task.first->Cancel();
+  }
+}
+
 void Operators::Stop() {
-  for (auto& [ticket, task] : tasks_) task.first->Cancel();
+  for (auto& [ticket, task] : tasks_) {
+    if (!task.first->ended()) task.first->Stop();
+  }
   tasks_.clear();
 }
 
@@ -109,6 +117,11 @@ void Operators::Begin(std::unique_ptr<OperatorTask> task, const AskedPtr& asked)
 void Operators::Run(const CancelOperation& command, const AskedPtr& asked) {
   for (auto& [ticket, task] : tasks_) {
     if (task.first->operation() != command.number || task.first->ended()) continue;
+    if (const std::string past = task.first->PastCancel(); !past.empty()) {
+      asked->Fail(kErrNotNow,
+                  absl::StrCat("operation ", command.number, " can't be cancelled: ", past));
+      return;
+    }
     task.first->Cancel();
     asked->Done(absl::StrCat("operation ", command.number, " is being cancelled"));
     return;
@@ -143,8 +156,12 @@ void Operators::PersistQuietly(std::vector<StoreEdit> edits) {
 void Operators::Restore(const StoredState& state) {
   const routing::MonoTime now = world_->Now();
   for (const auto& [backend, word] : state.backend_states) {
-    backend_orders_[backend] =
-        word == "disabled" ? BackendOrder::kDisabled : BackendOrder::kDrained;
+    if (word.starts_with(kFencedWord)) {
+      Fence(backend, word.substr(kFencedWord.size()));
+    } else {
+      backend_orders_[backend] =
+          word == "disabled" ? BackendOrder::kDisabled : BackendOrder::kDrained;
+    }
   }
   const int64_t wall_ms = WallMs();
   for (const StoredOrder& stored : state.orders) {
@@ -172,10 +189,11 @@ void Operators::Restore(const StoredState& state) {
     world_->CarryOut(backend->id);
   }
   for (const auto& [tenant, limit] : state.limits) world_->limits()->SetTenant(tenant, limit);
+  ResumeChanges(state);
 }
 
 // --- names
-// ----------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -254,7 +272,8 @@ void Operators::Order(const SliceName& slice, GateOperator order,
 void Operators::Run(const ReleaseSlice& command, const AskedPtr& asked) {
   if (command.slice.kind == SliceName::Kind::kShard) {
     const routing::Shard* shard = ShardOr(command.slice.name, asked);
-    if (shard != nullptr) ReleaseShard(*shard, command.force, asked);
+    if (shard != nullptr && !UnderChange({shard->name}, asked))
+      ReleaseShard(*shard, command.force, asked);
     return;
   }
   if (world_->gates()->tenant_gate(command.slice.name) == nullptr) {
@@ -320,6 +339,14 @@ void Operators::ApplyOrder(const routing::Shard& shard) {
   if (auto it = shard_orders_.find(shard.id); it != shard_orders_.end()) order = it->second;
   if (std::find(moving_.begin(), moving_.end(), shard.id) != moving_.end())
     order = {.order = GateOperator::kDrain, .words = "is getting another primary"};
+  if (auto it = promotions_.find(shard.name);
+      it != promotions_.end() && it->second.epoch > shard.epoch) {
+    order = {.order = GateOperator::kReject,
+             .words = absl::StrCat("has had its primary changed to ", it->second.primary,
+                                   " by another router (epoch ", it->second.epoch.value,
+                                   ", and this router knows ", shard.epoch.value, ")")};
+  }
+  if (auto it = change_orders_.find(shard.id); it != change_orders_.end()) order = it->second;
   world_->gates()->SetOrder(shard.id, order, world_->Now());
 }
 
@@ -331,7 +358,7 @@ void Operators::ApplyOrders() {
 }
 
 // --- backends
-// -------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 
 Operators::BackendOrder Operators::backend_order(const std::string& backend) const {
   auto it = backend_orders_.find(backend);
@@ -357,6 +384,8 @@ void Operators::Run(const MarkBackend& command, const AskedPtr& asked) {
       break;
     case MarkBackend::As::kUp:
       health->SetMark(routing::OperatorMark::kUp, world_->Now());
+      if (fenced_.erase(command.backend) > 0)
+        PersistQuietly({PutBackendState{command.backend, ""}});
       break;
     case MarkBackend::As::kAuto:
       health->SetMark(routing::OperatorMark::kAuto, world_->Now());
@@ -371,6 +400,10 @@ void Operators::Run(const MarkBackend& command, const AskedPtr& asked) {
 
 void Operators::Run(const DisableBackend& command, const AskedPtr& asked) {
   if (BackendOr(command.backend, asked) == nullptr) return;
+  if (fenced_.contains(command.backend)) {
+    asked->Fail(kErrNotNow, "backend " + command.backend + " is fenced: nothing reaches it anyway");
+    return;
+  }
   SetBackendOrder(command.backend, BackendOrder::kDisabled);
   StoreAndAnswer(asked, {PutBackendState{command.backend, "disabled"}},
                  "backend " + command.backend +

@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "proxy/control/operator_commands.h"
 #include "proxy/control/operator_world.h"
+#include "routing/primary_change.h"
 
 namespace bulkhead::control {
 
@@ -51,8 +52,17 @@ class OperatorTask {
   virtual void Tick(routing::MonoTime now) = 0;
   // Puts everything back and answers; at once or with a later Tick.
   virtual void Cancel() = 0;
+  // Why it can't be cancelled any more; empty: it can.
+  [[nodiscard]] virtual std::string PastCancel() const { return {}; }
+  // The process ends.
+  virtual void Stop() { Cancel(); }
   [[nodiscard]] virtual bool ended() const = 0;
   [[nodiscard]] virtual uint64_t operation() const = 0;  // number in SHOW OPERATIONS
+  // The roles of this shard or backend are its business until it has ended.
+  [[nodiscard]] virtual bool Concerns(const std::string& name) const {
+    (void)name;
+    return false;
+  }
 };
 
 class Operators final : public OperatorDesk {
@@ -60,6 +70,10 @@ class Operators final : public OperatorDesk {
   static constexpr size_t kMostWaiting = 256;
   // What an operator has said of a backend.
   enum class BackendOrder : uint8_t { kNone, kDraining, kDrained, kDisabled };
+  // Begins the stored state of a fenced backend; why follows.
+  static constexpr std::string_view kFencedWord = "fenced ";
+  // Begins what KeepHeld says of a shard.
+  static constexpr std::string_view kFrozenWords = "is frozen";
 
   explicit Operators(OperatorWorld* world);
   ~Operators() override;
@@ -69,6 +83,10 @@ class Operators final : public OperatorDesk {
   void CancelSubmitted(uint64_t ticket) override;
 
   void Tick(routing::MonoTime now);
+  // The process is about to end: what waits is cancelled. Then Tick until idle, for a while.
+  void CancelAll();
+  [[nodiscard]] bool idle() const { return tasks_.empty(); }
+  // At once.
   void Stop();
 
   // --- for tasks ---
@@ -81,6 +99,27 @@ class Operators final : public OperatorDesk {
   // `tenants`: whose directory entries it may touch.
   void Change(Edit edit, std::vector<std::string> tenants,
               std::function<void(const absl::Status&)> done);
+  // A change of primary holds shards, whatever operators have ordered for them.
+  using ShardList = std::vector<const routing::Shard*>;
+  void SetChangeOrder(const ShardList& shards, const routing::GateOrder& order);
+  // Ends it, and what an earlier change has left by KeepHeld.
+  void ReleaseChangeOrder(const ShardList& shards);
+  // It ended without anybody knowing how: held until an operator releases them, also after a
+  // restart.
+  void KeepHeld(const ShardList& shards, const std::string& words);
+  // An old primary, until MARK BACKEND ... UP, also after a restart.
+  void FenceBackend(const std::string& backend, const std::string& why);
+  // What was found there since.
+  void NoteFenced(const std::string& backend, const std::string& words);
+  // A promotion of this shard that some router has written down. One that is newer than what this
+  // router knows closes the shard, until ALTER SHARD ... PRIMARY says what is right.
+  void NoteEpoch(const std::string& shard, routing::Epoch epoch, const std::string& primary);
+  // At least as high as any promotion that was seen.
+  [[nodiscard]] routing::Epoch SeenEpochOf(const std::string& shard) const;
+  // Some operation's business at the moment.
+  [[nodiscard]] bool IsUnderChange(const std::string& name) const;
+  // Why it is fenced; empty: it is not, by us.
+  [[nodiscard]] std::string FencedWhy(const std::string& backend) const;
   // What an earlier process has stored; before anything is asked.
   void Restore(const StoredState& state);
 
@@ -133,6 +172,14 @@ class Operators final : public OperatorDesk {
   // It has taken effect; answered once it is stored.
   void StoreAndAnswer(const AskedPtr& asked, std::vector<StoreEdit> edits, std::string message);
   void PersistQuietly(std::vector<StoreEdit> edits);
+  // operators_changes.cc
+  // True: that was answered, since a change of primary is about one of these.
+  [[nodiscard]] bool UnderChange(const std::vector<std::string>& names, const AskedPtr& asked);
+  [[nodiscard]] bool MayChange(const routing::Shard& shard, const std::string& to,
+                               const AskedPtr& asked);
+  void StartChange(routing::ChangePlan plan, bool automatic, const AskedPtr& asked);
+  void ResumeChanges(const StoredState& state);
+  void Fence(const std::string& backend, const std::string& why);
   void StartNextChange();
   void FinishChange(const absl::Status& status);
   // False: too many are under way, and that was answered.
@@ -146,7 +193,14 @@ class Operators final : public OperatorDesk {
   OperatorWorld* const world_;
   std::atomic<uint64_t> last_ticket_{0};
   absl::flat_hash_map<routing::ShardId, routing::GateOrder> shard_orders_;
+  absl::flat_hash_map<routing::ShardId, routing::GateOrder> change_orders_;
   std::map<std::string, BackendOrder> backend_orders_;
+  std::map<std::string, std::string> fenced_;  // backend to why
+  struct Promotion {
+    routing::Epoch epoch;
+    std::string primary;
+  };
+  std::map<std::string, Promotion> promotions_;  // the newest that was seen, by shard
   std::map<uint64_t, std::pair<std::unique_ptr<OperatorTask>, AskedPtr>> tasks_;  // by ticket
   std::deque<Change_> changes_;           // the first one is under way
   std::vector<routing::ShardId> moving_;  // by the change under way

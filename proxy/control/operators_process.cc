@@ -1,5 +1,4 @@
-// Operators' commands for the process itself: SET, RELOAD CONFIG; and those that change a shard's
-// primary on its servers.
+// Operators' commands for the process itself: SET, RELOAD CONFIG.
 
 #include <string_view>
 #include <utility>
@@ -54,16 +53,6 @@ void Operators::Run(const ReloadConfig& command, const AskedPtr& asked) {
     world_->events()->Add("operator", "configuration", reply.message);
     asked->Report(std::move(reply));
   });
-}
-
-void Operators::Run(const Switchover& command, const AskedPtr& asked) {
-  if (ShardOr(command.shard, asked) == nullptr || BackendOr(command.to, asked) == nullptr) return;
-  asked->Fail(kErrNotNow, "this version can't switch over: use ALTER SHARD ... PRIMARY");
-}
-
-void Operators::Run(const Failover& command, const AskedPtr& asked) {
-  if (ShardOr(command.shard, asked) == nullptr || BackendOr(command.to, asked) == nullptr) return;
-  asked->Fail(kErrNotNow, "this version can't fail over: use ALTER SHARD ... PRIMARY");
 }
 
 }  // namespace bulkhead::control

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "proxy/control/busy_task.h"
 #include "proxy/control/drill_task.h"
 
@@ -133,7 +134,11 @@ void Operators::Run(const DrainBackend& command, const AskedPtr& asked) {
                                 command.backend + " ends that");
     return;
   }
-  if (!MayBegin(asked)) return;
+  if (fenced_.contains(command.backend)) {
+    asked->Fail(kErrNotNow, "backend " + command.backend + " is fenced: nothing reaches it anyway");
+    return;
+  }
+  if (UnderChange({command.backend}, asked) || !MayBegin(asked)) return;
   Begin(std::make_unique<DrainTask>(this, asked, command, backend->id), asked);
 }
 
@@ -152,7 +157,19 @@ void Operators::Run(const AssignTenant& command, const AskedPtr& asked) {
                                 " first");
     return;
   }
-  if (!MayBegin(asked)) return;
+  std::vector<std::string> shards = {command.shard};
+  if (const routing::Shard* from = world_->topology()->shard(found.shard); from != nullptr)
+    shards.push_back(from->name);
+  if (UnderChange(shards, asked) || !MayBegin(asked)) return;
+  std::vector<routing::BackendId> primaries = {shard->primary};
+  if (const routing::Shard* from = world_->topology()->shard(found.shard); from != nullptr)
+    primaries.push_back(from->primary);
+  if (const auto routers = world_->OtherRoutersOn(primaries); !routers.empty()) {
+    asked->Fail(kErrNotNow, "other routers serve these shards, and would go on sending tenant " +
+                                command.tenant + " to where it was: " +
+                                absl::StrJoin(routers, ", ") + "; stop them first");
+    return;
+  }
   Begin(std::make_unique<AssignTask>(this, asked, command), asked);
 }
 
@@ -179,7 +196,7 @@ void Operators::Run(const DrillHang& command, const AskedPtr& asked) {
                                 "drill");
     return;
   }
-  if (!MayBegin(asked)) return;
+  if (UnderChange({command.shard}, asked) || !MayBegin(asked)) return;
   Begin(std::make_unique<DrillTask>(this, asked, *shard, command.lasting), asked);
 }
 

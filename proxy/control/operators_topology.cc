@@ -113,7 +113,7 @@ void Operators::Run(const CreateBackend& command, const AskedPtr& asked) {
 }
 
 void Operators::Run(const AlterBackend& command, const AskedPtr& asked) {
-  if (BackendOr(command.name, asked) == nullptr) return;
+  if (BackendOr(command.name, asked) == nullptr || UnderChange({command.name}, asked)) return;
   ChangeAndAnswer(
       asked, {},
       [this, command](routing::TopologyBuilder* builder) -> absl::Status {
@@ -133,8 +133,9 @@ void Operators::Run(const AlterBackend& command, const AskedPtr& asked) {
 }
 
 void Operators::Run(const DropBackend& command, const AskedPtr& asked) {
-  if (BackendOr(command.name, asked) == nullptr) return;
+  if (BackendOr(command.name, asked) == nullptr || UnderChange({command.name}, asked)) return;
   backend_orders_.erase(command.name);
+  fenced_.erase(command.name);
   ChangeAndAnswer(
       asked, {},
       [name = command.name](routing::TopologyBuilder* builder) {
@@ -144,6 +145,7 @@ void Operators::Run(const DropBackend& command, const AskedPtr& asked) {
 }
 
 void Operators::Run(const CreateShard& command, const AskedPtr& asked) {
+  if (UnderChange({command.spec.primary}, asked)) return;
   ChangeAndAnswer(
       asked, {},
       [spec = command.spec](routing::TopologyBuilder* builder) { return builder->AddShard(spec); },
@@ -151,12 +153,13 @@ void Operators::Run(const CreateShard& command, const AskedPtr& asked) {
 }
 
 void Operators::Run(const AlterShard& command, const AskedPtr& asked) {
-  if (ShardOr(command.name, asked) == nullptr) return;
+  if (ShardOr(command.name, asked) == nullptr || UnderChange({command.name}, asked)) return;
   ChangeAndAnswer(
       asked, {},
       [this, command](routing::TopologyBuilder* builder) -> absl::Status {
         const routing::Shard* shard = world_->topology()->FindShard(command.name);
         if (shard == nullptr) return absl::NotFoundError("there is no shard " + command.name);
+        const std::string& primary = world_->topology()->backend(shard->primary)->name;
         routing::HoldOverrides hold = command.reset_hold ? routing::HoldOverrides{} : shard->hold;
         if (command.hold.policy.has_value()) hold.policy = command.hold.policy;
         if (command.hold.max_wait.has_value()) hold.max_wait = command.hold.max_wait;
@@ -167,11 +170,20 @@ void Operators::Run(const AlterShard& command, const AskedPtr& asked) {
         absl::Status status = builder->SetHold(command.name, hold);
         if (status.ok() && command.production.has_value())
           status = builder->SetProduction(command.name, *command.production);
+        if (status.ok() && command.failover.has_value())
+          status = builder->SetFailover(command.name, *command.failover);
         // The replicas first where the new primary is one of them now, and is none then.
         if (status.ok() && command.replicas.has_value() && command.primary.has_value())
           status = builder->SetReplicas(command.name, {});
         if (status.ok() && command.primary.has_value())
           status = builder->SetPrimary(command.name, *command.primary);
+        // Whoever says which it is has seen what another router did.
+        const routing::Epoch seen = SeenEpochOf(command.name);
+        const bool new_primary = command.primary.has_value() && *command.primary != primary;
+        if (status.ok() && command.primary.has_value() && !new_primary && seen > shard->epoch)
+          status = builder->RestoreEpoch(command.name, seen);
+        if (status.ok() && new_primary && seen > world_->topology()->version())
+          status = builder->RestoreEpoch(command.name, routing::Epoch{seen.value + 1});
         if (status.ok() && command.replicas.has_value())
           status = builder->SetReplicas(command.name, *command.replicas);
         return status;
@@ -183,7 +195,7 @@ void Operators::Run(const AlterShard& command, const AskedPtr& asked) {
 }
 
 void Operators::Run(const DropShard& command, const AskedPtr& asked) {
-  if (ShardOr(command.name, asked) == nullptr) return;
+  if (ShardOr(command.name, asked) == nullptr || UnderChange({command.name}, asked)) return;
   ChangeAndAnswer(
       asked, {},
       [name = command.name](routing::TopologyBuilder* builder) { return builder->DropShard(name); },
@@ -227,6 +239,7 @@ void Operators::Run(const DropTenant& command, const AskedPtr& asked) {
 }
 
 void Operators::Run(const AssignSlots& command, const AskedPtr& asked) {
+  if (UnderChange({command.shard}, asked)) return;
   ChangeAndAnswer(
       asked, {},
       [command](routing::TopologyBuilder* builder) {

@@ -85,11 +85,17 @@ std::string TextOf(const QueryConnection::Answer& answer) {
   return answer.rows.empty() ? std::string() : answer.rows[0][0].value_or("");
 }
 
-uint64_t NumberOf(const QueryConnection::Answer& answer) {
+uint64_t NumberOf(const std::string& text) {
   uint64_t number = 0;
-  return absl::SimpleAtoi(TextOf(answer), &number) ? number : 0;
+  return absl::SimpleAtoi(text, &number) ? number : 0;
 }
+uint64_t NumberOf(const QueryConnection::Answer& answer) { return NumberOf(TextOf(answer)); }
 
+// All routers' canaries, each with its age by the newest: a server that stopped has a newest too.
+constexpr char kCanariesSql[] =
+    "SELECT router, n, TIMESTAMPDIFF(SECOND, at, (SELECT MAX(at) FROM bulkhead.canary)) FROM "
+    "bulkhead.canary LIMIT 1000";
+constexpr char kEpochsSql[] = "SELECT shard, epoch, primary_backend FROM bulkhead.epoch LIMIT 1000";
 constexpr size_t kCommitAnswers = 3;  // the canary, the position, the canary's number
 
 bool IsReadOnlyError(uint16_t code) { return code == 1290 || code == 1792 || code == 1836; }
@@ -183,7 +189,12 @@ void Prober::RunProbe(Attempt* attempt) {
     case ProbeKind::kRead:
       // A replica gets the table some time after its primary.
       if (!canary_readable_ && ++reads_without_canary_ % kLookAgain == 0) canary_readable_ = true;
-      attempt->connection->Run({canary_readable_ ? CanaryNumberSql() : "SELECT 1"});
+      // A promotion makes it, years after the start perhaps.
+      if (!epochs_readable_ && ++reads_without_epochs_ % kLookAgain == 0) epochs_readable_ = true;
+      attempt->connection->Run(
+          epochs_readable_
+              ? std::vector<std::string>{canary_readable_ ? kCanariesSql : "SELECT 1", kEpochsSql}
+              : std::vector<std::string>{canary_readable_ ? kCanariesSql : "SELECT 1"});
       return;
     case ProbeKind::kCommit:
       attempt->connection->Run({"SELECT @@global.read_only", "SHOW GLOBAL STATUS LIKE 'Uptime'"});
@@ -215,15 +226,50 @@ void Prober::OnAnswers(Attempt* attempt, const std::vector<QueryConnection::Answ
     OnCommitAnswers(attempt, answers);
     return;
   }
-  if (!first.ok && attempt->kind == ProbeKind::kRead && canary_readable_) {
+  if (attempt->kind == ProbeKind::kRead) {
+    OnReadAnswers(attempt, answers);
+    return;
+  }
+  Finish(attempt, {.outcome = first.ok ? ProbeOutcome::kOk : ProbeOutcome::kServerError,
+                   .error_code = first.error_code});
+}
+
+void Prober::OnReadAnswers(Attempt* attempt, const std::vector<QueryConnection::Answer>& answers) {
+  const QueryConnection::Answer& first = answers.front();
+  if (!first.ok && canary_readable_) {
     canary_readable_ = false;  // until a commit probe has made it
     RunProbe(attempt);
     return;
   }
-  if (first.ok && attempt->kind == ProbeKind::kRead && canary_readable_ && !attempt->hung)
-    owner_->OnCanarySeen(NumberOf(first));
+  if (first.ok && canary_readable_ && !attempt->hung) TakeCanaries(first);
+  if (answers.size() > 1 && !attempt->hung) {
+    const QueryConnection::Answer& epochs = answers.back();
+    epochs_readable_ = epochs.ok;
+    std::vector<SeenEpoch> seen;
+    for (const QueryConnection::Row& row : epochs.rows) {
+      if (row.size() == 3)
+        seen.push_back({row[0].value_or(""), NumberOf(row[1].value_or("")), row[2].value_or("")});
+    }
+    if (epochs.ok) owner_->OnEpochs(std::move(seen));
+  }
   Finish(attempt, {.outcome = first.ok ? ProbeOutcome::kOk : ProbeOutcome::kServerError,
                    .error_code = first.error_code});
+}
+
+void Prober::TakeCanaries(const QueryConnection::Answer& answer) {
+  std::vector<OtherRouter> others;
+  uint64_t own = 0;
+  for (const QueryConnection::Row& row : answer.rows) {
+    if (row.size() != 3) continue;
+    const std::string id = row[0].value_or("");
+    if (id == router_id_) {
+      own = NumberOf(row[1].value_or(""));
+    } else {
+      others.push_back({id, static_cast<int64_t>(NumberOf(row[2].value_or("")))});
+    }
+  }
+  owner_->OnCanarySeen(own);
+  owner_->OnOtherRouters(std::move(others));
 }
 
 void Prober::OnCommitAnswers(Attempt* attempt,

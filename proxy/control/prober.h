@@ -9,9 +9,11 @@
 // for each other. The schema and the table are made where they are missing and the account may;
 // otherwise the owner is told once, and there are no commit probes. Lock timeouts are one second:
 // a locked canary is an answer (1205), not silence.
-// Sources: MariaDB and MySQL manuals, "innodb_lock_wait_timeout", "lock_wait_timeout" (both in
-// whole seconds, 1 the least), "max_connect_errors" (a connection that ends before the login is
-// counted as an error of the client's host).
+// A read shows every router's canary: who else is there; and bulkhead.epoch, which a promotion
+// writes (change_steps_replica.cc): whether another router has changed a primary. Sources: MariaDB
+// and MySQL manuals, "innodb_lock_wait_timeout", "lock_wait_timeout" (both in whole seconds, 1 the
+// least), "max_connect_errors" (a connection that ends before the login is counted as an error of
+// the client's host).
 #ifndef BULKHEAD_PROXY_CONTROL_PROBER_H_
 #define BULKHEAD_PROXY_CONTROL_PROBER_H_
 
@@ -26,6 +28,20 @@
 #include "routing/health_types.h"
 
 namespace bulkhead::control {
+
+// Another router, by its canary row.
+struct OtherRouter {
+  std::string id;
+  int64_t behind_seconds = 0;  // its canary, of the newest one that the server has
+  friend bool operator==(const OtherRouter&, const OtherRouter&) = default;
+};
+// A row of bulkhead.epoch.
+struct SeenEpoch {
+  std::string shard;
+  uint64_t epoch = 0;
+  std::string primary;
+  friend bool operator==(const SeenEpoch&, const SeenEpoch&) = default;
+};
 
 class ProberOwner {
  public:
@@ -43,6 +59,9 @@ class ProberOwner {
   virtual void OnCanary(uint64_t number, routing::MonoTime begun, const std::string& gtids) = 0;
   // A read shows this router's canary: this number, or a later one by now.
   virtual void OnCanarySeen(uint64_t number) = 0;
+  // Of the same reads: the canaries of others, and the epochs; where they could be read.
+  virtual void OnOtherRouters(std::vector<OtherRouter> routers) = 0;
+  virtual void OnEpochs(std::vector<SeenEpoch> epochs) = 0;
   virtual void OnUptime(int64_t seconds) = 0;
 };
 
@@ -90,6 +109,8 @@ class Prober {
   // Its functions may be on the stack: the memory goes with the loop's next turn.
   void Drop(std::unique_ptr<Attempt> attempt, bool abort);
   [[nodiscard]] std::string CanaryNumberSql() const;
+  void OnReadAnswers(Attempt* attempt, const std::vector<io::QueryConnection::Answer>& answers);
+  void TakeCanaries(const io::QueryConnection::Answer& answer);
   [[nodiscard]] routing::MonoTime Now() const;
 
   io::EventLoop* const loop_;
@@ -98,6 +119,8 @@ class Prober {
   ProberOwner* const owner_;
   bool canary_readable_ = true;
   uint32_t reads_without_canary_ = 0;
+  bool epochs_readable_ = true;
+  uint32_t reads_without_epochs_ = 0;
   bool refusal_told_ = false;
   std::array<std::unique_ptr<Attempt>, routing::kProbeKinds> lanes_;
   std::vector<std::unique_ptr<Attempt>> hung_;

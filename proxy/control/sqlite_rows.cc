@@ -44,7 +44,10 @@ CREATE TABLE acknowledged (router TEXT PRIMARY KEY, version INTEGER NOT NULL) WI
 constexpr const char* kVersion2 =
     "CREATE TABLE incidents (id INTEGER PRIMARY KEY, text TEXT NOT NULL);";
 
-constexpr std::array kSteps = {kVersion1, kVersion2};
+constexpr const char* kVersion3 =
+    "ALTER TABLE shards ADD COLUMN failover TEXT NOT NULL DEFAULT 'manual'";
+
+constexpr std::array kSteps = {kVersion1, kVersion2, kVersion3};
 static_assert(kSteps.size() == SqliteStore::kSchemaVersion);
 
 // The words of an enum that has ToString; "" is absent.
@@ -60,6 +63,9 @@ std::string_view Word(const std::optional<E>& value) {
   return value.has_value() ? ToString(*value) : std::string_view();
 }
 
+constexpr std::array kFailoverModes = {routing::FailoverMode::kManual,
+                                       routing::FailoverMode::kAutomatic,
+                                       routing::FailoverMode::kAutomaticWithLoss};
 constexpr std::array kPolicies = {routing::HoldPolicy::kHold, routing::HoldPolicy::kReject,
                                   routing::HoldPolicy::kReplica};
 constexpr std::array kPoolings = {routing::Pooling::kTransaction, routing::Pooling::kSession};
@@ -125,7 +131,7 @@ class Writer {
   }
   absl::Status operator()(const PutShard& put) {
     const routing::ShardSpec& spec = put.shard.spec;
-    SqliteQuery query(db_, "INSERT OR REPLACE INTO shards VALUES (?,?,?,?,?,?,?,?,?,?)");
+    SqliteQuery query(db_, "INSERT OR REPLACE INTO shards VALUES (?,?,?,?,?,?,?,?,?,?,?)");
     return query.Bind(spec.name)
         .Bind(spec.primary)
         .Bind(absl::StrJoin(spec.replicas, ","))
@@ -136,6 +142,7 @@ class Writer {
         .Bind(Count(spec.hold.max_bytes))
         .Bind(int64_t{spec.production})
         .Bind(static_cast<int64_t>(put.shard.epoch.value))
+        .Bind(ToString(spec.failover))
         .Run();
   }
   absl::Status operator()(const EraseShard& erase) {
@@ -337,6 +344,8 @@ absl::Status ReadShards(sqlite3* db, StoredState* state) {
     shard.spec.hold.max_bytes = As<uint64_t>(row.MaybeNumber());
     shard.spec.production = row.Number() != 0;
     shard.epoch.value = static_cast<uint64_t>(row.Number());
+    shard.spec.failover =
+        Parse(row.Text(), kFailoverModes).value_or(routing::FailoverMode::kManual);
     state->shards.push_back(std::move(shard));
   });
 }

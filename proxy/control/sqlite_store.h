@@ -25,7 +25,7 @@ namespace bulkhead::control {
 
 class SqliteStore final : public TopologyStore {
  public:
-  static constexpr int kSchemaVersion = 2;
+  static constexpr int kSchemaVersion = 3;
   static constexpr int kKeptEvents = 5000;
   static constexpr int kKeptOperations = 500;
   static constexpr int kKeptIncidents = 200;

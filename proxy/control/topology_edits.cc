@@ -19,13 +19,15 @@ StoredShard StoredOf(const Topology& topology, const routing::Shard& shard) {
     stored.spec.replicas.push_back(topology.backend(replica)->name);
   stored.spec.hold = shard.hold;
   stored.spec.production = shard.production;
+  stored.spec.failover = shard.failover;
   stored.epoch = shard.epoch;
   return stored;
 }
 
 bool Same(const StoredShard& a, const StoredShard& b) {
   return a.spec.primary == b.spec.primary && a.spec.replicas == b.spec.replicas &&
-         a.spec.hold == b.spec.hold && a.spec.production == b.spec.production && a.epoch == b.epoch;
+         a.spec.hold == b.spec.hold && a.spec.production == b.spec.production &&
+         a.spec.failover == b.spec.failover && a.epoch == b.epoch;
 }
 
 std::optional<routing::TenantSpec> SpecOf(const Topology& topology, std::string_view tenant) {

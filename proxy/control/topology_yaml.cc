@@ -51,6 +51,8 @@ void EmitShard(YAML::Emitter* out, const routing::ShardSpec& spec) {
   if (!spec.replicas.empty())
     *out << YAML::Key << "replicas" << YAML::Value << YAML::Flow << spec.replicas;
   if (spec.production) *out << YAML::Key << "production" << YAML::Value << true;
+  if (spec.failover != routing::FailoverMode::kManual)
+    *out << YAML::Key << "failover" << YAML::Value << std::string(ToString(spec.failover));
   EmitHold(out, spec.hold);
   *out << YAML::EndMap;
 }

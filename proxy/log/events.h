@@ -52,6 +52,11 @@ inline constexpr Event kLeft = {"left", Repeat::kAlways, "backend,connections",
 inline constexpr Event kGate = {
     "gate", Repeat::kAlways, "shard,tenant",
     "A shard (or a tenant) is held, refused, released or served again."};
+inline constexpr Event kChange = {"change_of_primary", Repeat::kAlways, "operation,shard,kind",
+                                  "A step of a switchover or failover, and how it ended."};
+inline constexpr Event kReturned = {
+    "returned_primary", Repeat::kAlways, "backend",
+    "A former primary has come back after a failover, and what only it has."};
 inline constexpr Event kOutcomeUnknown = {
     "outcome_unknown", Repeat::kAlways, "tenant,shard,backend,connection,session",
     "A statement's outcome can't be known (9410); SHOW UNKNOWN has its digest."};
@@ -85,13 +90,14 @@ inline constexpr Event kLogFile = {"log_file", Repeat::kAlways, "",
 
 }  // namespace event
 
-inline constexpr std::array<const Event*, 24> kEvents = {
-    &event::kStarted,       &event::kListening,      &event::kStopping, &event::kStopped,
-    &event::kSetup,         &event::kTopology,       &event::kReload,   &event::kLogFile,
-    &event::kLate,          &event::kBackendState,   &event::kGate,     &event::kGivenUp,
-    &event::kLeft,          &event::kOutcomeUnknown, &event::kOperator, &event::kBackendNotice,
-    &event::kLogin,         &event::kSlow,           &event::kStore,    &event::kSlowLeftOut,
-    &event::kOperatorLogin, &event::kListener,       &event::kHttp,     &event::kHttpLogin,
+inline constexpr std::array<const Event*, 26> kEvents = {
+    &event::kStarted, &event::kListening,      &event::kStopping,      &event::kStopped,
+    &event::kSetup,   &event::kTopology,       &event::kReload,        &event::kLogFile,
+    &event::kLate,    &event::kBackendState,   &event::kGate,          &event::kGivenUp,
+    &event::kLeft,    &event::kOutcomeUnknown, &event::kOperator,      &event::kBackendNotice,
+    &event::kLogin,   &event::kSlow,           &event::kStore,         &event::kSlowLeftOut,
+    &event::kChange,  &event::kReturned,       &event::kOperatorLogin, &event::kListener,
+    &event::kHttp,    &event::kHttpLogin,
 };
 
 // The list as a Markdown table.

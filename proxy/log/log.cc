@@ -52,8 +52,12 @@ std::string Start(const Options& options) {
   std::string error;
   if (g_logger != nullptr) {
     error = g_writer->Change(options);
-    if (error.empty()) g_logger->set_level(SpdlogLevel(options.level));
-    return error;
+    if (!error.empty()) return error;
+    g_logger->set_level(SpdlogLevel(options.level));
+    // In its turn: what was said before still goes where it belongs.
+    g_logger->log(SpdlogLevel(Level::kError),
+                  spdlog::string_view_t(kChangeMark.data(), kChangeMark.size()));
+    return {};
   }
   auto writer = std::make_shared<Writer>(options, &error);
   if (!error.empty()) return error;

@@ -62,19 +62,34 @@ bool WriteAll(int fd, std::string_view text) {
 
 Writer::Writer(const Options& options, std::string* error) : repeats_(options.max_repeats) {
   *error = Change(options);
+  (void)TakeChange();
 }
 
 std::string Writer::Change(const Options& options) {
   const int fresh = options.file.empty() ? STDERR_FILENO : Open(options.file);
   if (fresh < 0) return absl::StrCat(options.file, " can't be opened: ", std::strerror(errno));
-  const std::lock_guard lock(mutex_);
-  CloseFile();
-  fd_ = fresh;
-  file_ = options.file;
-  format_ = options.format;
-  journal_ = file_.empty() && IsJournal(fd_);
-  repeats_.SetMax(options.max_repeats);
+  const std::lock_guard lock(change_mutex_);
+  constexpr size_t kMost = 16;
+  if (changes_.size() == kMost) {  // nothing is written any more; the newest is what counts
+    if (!changes_.back().options.file.empty()) close(changes_.back().fd);
+    changes_.pop_back();
+  }
+  changes_.push_back({.options = options, .fd = fresh});
   return {};
+}
+
+bool Writer::TakeChange() {
+  const std::lock_guard lock(change_mutex_);
+  if (changes_.empty()) return false;
+  const Pending change = std::move(changes_.front());
+  changes_.pop_front();
+  CloseFile();
+  fd_ = change.fd;
+  file_ = change.options.file;
+  format_ = change.options.format;
+  journal_ = file_.empty() && IsJournal(fd_);
+  repeats_.SetMax(change.options.max_repeats);
+  return true;
 }
 
 void Writer::CloseFile() {
@@ -101,6 +116,10 @@ void Writer::ReopenIfAsked() {
 void Writer::sink_it_(const spdlog::details::log_msg& message) {
   ReopenIfAsked();
   const std::string_view packed(message.payload.data(), message.payload.size());
+  if (packed == kChangeMark) {
+    (void)TakeChange();
+    return;
+  }
   const Record record = Unpack(packed);
   Stamp stamp{.unix_ms = Millis(message.time), .level = LevelOf(message.level)};
   const RepeatLimiter::Answer answer =
@@ -133,6 +152,15 @@ void Writer::TellHeldBack(int64_t now_ms, bool all) {
 }
 
 void Writer::flush_() {
+  // A mark that fell out of a full queue: whatever waits since the last flush holds by now.
+  if (overdue_) {
+    while (TakeChange()) {
+    }
+  }
+  {
+    const std::lock_guard lock(change_mutex_);
+    overdue_ = !changes_.empty();
+  }
   ReopenIfAsked();
   TellHeldBack(Millis(std::chrono::system_clock::now()), /*all=*/false);
 }

@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <deque>
+#include "tests/control/fake_world.h"
 
 namespace bulkhead::control {
 namespace {
@@ -15,103 +15,6 @@ using routing::MonoTime;
 using namespace std::chrono_literals;
 using ::testing::Contains;
 using ::testing::HasSubstr;
-
-class FakeWorld final : public OperatorWorld {
- public:
-  FakeWorld() {
-    routing::TopologyBuilder builder;
-    for (const char* name : {"db1", "db2", "db3"}) {
-      routing::BackendSpec backend;
-      backend.name = name;
-      backend.address = {.host = std::string("127.0.0.") + name[2], .port = 3306};
-      EXPECT_TRUE(builder.AddBackend(backend).ok());
-    }
-    EXPECT_TRUE(builder.AddShard({.name = "s1", .primary = "db1"}).ok());
-    EXPECT_TRUE(builder.AddShard({.name = "s2", .primary = "db2", .production = true}).ok());
-    EXPECT_TRUE(builder.AddTenant({.name = "acme", .shard = "s1"}).ok());
-    topology_ = *builder.Build();
-    desk_ = std::make_unique<GateDesk>(options_.hold, 100, &workers_, &board_, &limits_,
-                                       [](routing::BackendId, double) {});
-    Follow();
-  }
-
-  void Post(std::function<void()> message) override { posted_.push_back(std::move(message)); }
-  MonoTime Now() override { return now_; }
-  const config::Options& options() const override { return options_; }
-  const TopologyPtr& topology() const override { return topology_; }
-  void Publish(TopologyPtr topology, std::function<void()> done) override {
-    topology_ = std::move(topology);
-    Follow();
-    ++published_;
-    for (const routing::Shard* shard : topology_->shards())
-      modes_when_published_.push_back(board_.shard(shard->id));
-    Post(std::move(done));
-  }
-  void CountBusy(io::BusyFilter, std::function<void(const io::BusyCount&)> done) override {
-    ++counted_;
-    Post([this, done] { done(busy_); });
-  }
-  routing::BackendHealth* HealthOf(routing::BackendId backend) override {
-    auto it = healths_.find(backend);
-    return it == healths_.end() ? nullptr : it->second.get();
-  }
-  void CarryOut(routing::BackendId backend) override {
-    desk_->SetHealth(backend, {.effect = HealthOf(backend)->effect(), .since = now_}, now_);
-  }
-  void Persist(std::vector<StoreEdit> edits,
-               std::function<void(const absl::Status&)> done) override {
-    if (stored_.ok()) edits_.insert(edits_.end(), edits.begin(), edits.end());
-    Post([done = std::move(done), status = stored_] { done(status); });
-  }
-  GateDesk* gates() override { return desk_.get(); }
-  const std::vector<io::Worker*>& workers() const override { return workers_; }
-  routing::TenantLimits* limits() override { return &limits_; }
-  EventLog* events() override { return &events_; }
-  OperationLog* operations() override { return &operations_; }
-  void Configure(ConfigRequest request, std::function<void(ConfigAnswer)> done) override {
-    requests_.push_back(request);
-    Post([done = std::move(done), answer = configured_] { done(answer); });
-  }
-  void ShutDown() override { shut_down_ = true; }
-
-  void Follow() {
-    desk_->SetTopology(*topology_, now_);
-    for (const routing::Backend* backend : topology_->backends()) {
-      std::unique_ptr<routing::BackendHealth>& health = healths_[backend->id];
-      if (health == nullptr) {
-        health = std::make_unique<routing::BackendHealth>(routing::HealthRules{},
-                                                          routing::BackendRole::kPrimary, 1, now_);
-        health->SetMark(routing::OperatorMark::kUp, now_);  // nobody probes here
-      }
-      CarryOut(backend->id);
-    }
-  }
-  GateMode ModeOf(const char* shard) { return board_.shard(topology_->FindShard(shard)->id); }
-  std::string PrimaryOf(const char* shard) {
-    return topology_->backend(topology_->FindShard(shard)->primary)->name;
-  }
-
-  MonoTime now_ = MonoTime(1000s);
-  config::Options options_;
-  std::vector<io::Worker*> workers_;
-  routing::GateBoard board_;
-  routing::TenantLimits limits_;
-  TopologyPtr topology_;
-  std::unique_ptr<GateDesk> desk_;
-  absl::flat_hash_map<routing::BackendId, std::unique_ptr<routing::BackendHealth>> healths_;
-  EventLog events_;
-  OperationLog operations_;
-  std::deque<std::function<void()>> posted_;
-  io::BusyCount busy_;
-  std::vector<GateMode> modes_when_published_;
-  absl::Status stored_;  // what the store says
-  std::vector<StoreEdit> edits_;
-  std::vector<ConfigRequest> requests_;
-  ConfigAnswer configured_;  // what Configure answers
-  int counted_ = 0;
-  int published_ = 0;
-  bool shut_down_ = false;
-};
 
 class OperatorsTest : public ::testing::Test {
  protected:

@@ -150,8 +150,7 @@ TEST(HttpServerTest, AddressInUseIsSaid) {
 TEST(HttpServerTest, ElsewhereOnlyWithTlsAndPasswords) {
   for (const std::string host : {"0.0.0.0", "10.0.0.1", "::", "example.org", ""}) {
     const auto server = HttpServer::Start({.host = host, .port = 0}, {});
-    ASSERT_FALSE(server.ok()) << host;
-    EXPECT_EQ(server.status().code(), absl::StatusCode::kInvalidArgument) << host;
+    EXPECT_FALSE(server.ok()) << host;
     HttpServer::Options half;
     half.host = host;
     half.check_login = [](std::string_view, std::string_view) { return true; };

@@ -6,6 +6,7 @@ killed outright the kernel ends the children (PR_SET_PDEATHSIG).
 import atexit
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -110,12 +111,24 @@ def exit_on_signals() -> None:
         signal.signal(number, leave)
 
 
+_given_ports: set[int] = set()
+
+
 def free_port(host: str = '127.0.0.1') -> int:
-    """A port below the ephemeral range would be safer, but the tests' own clients are few: this is good enough,
-    since each server is waited for and fails loudly when its port is taken."""
-    with socket.socket() as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
+    """Below the ephemeral range, so that no client's own port takes it; at random, for other runs beside this one.
+    Not given twice. Each server is waited for, and fails loudly when its port is taken after all."""
+    while True:
+        port = random.randrange(12_000, 32_000)
+        if port in _given_ports:
+            continue
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind((host, port))
+            except OSError:
+                continue
+        _given_ports.add(port)
+        return port
 
 
 def wait_until(condition, timeout: float = 10, what: str = 'the condition', interval: float = 0.02):

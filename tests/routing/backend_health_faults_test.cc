@@ -357,6 +357,41 @@ TEST(BackendHealthFaults, WhatComesBackAsAnotherServerIsFenced) {
   }
 }
 
+TEST(BackendHealthFaults, FencedByOrderItStaysSoWhateverItSays) {
+  World w = Loaded();
+  w.faults.frozen = true;
+  w.Run(5000);
+  w.health.Fence("was failed over from", w.now());
+  EXPECT_EQ(w.health.state(), S::kDown);  // as long as it does not answer
+  w.health.SetRole(BackendRole::kReplica, w.now());
+  w.faults.frozen = false;
+  ASSERT_GE(w.RunUntil(S::kFenced, 5000), 0) << w.Story();
+  EXPECT_THAT(w.Why(), HasSubstr("was failed over from"));
+  EXPECT_EQ(w.health.effect(), GateEffect::kApplyPolicy);
+  w.Run(60'000);
+  EXPECT_EQ(w.health.state(), S::kFenced);
+  w.health.SetMark(OperatorMark::kUp, w.now());
+  w.health.SetMark(OperatorMark::kAuto, w.now());
+  w.Run(3000);
+  EXPECT_EQ(w.health.state(), S::kUp) << w.Story();
+}
+
+// It was made read-only by a switchover, which then is put back.
+TEST(BackendHealthFaults, OneThatWasFrozenByUsMayComeBackReadOnly) {
+  World w = Loaded();
+  w.health.SetRole(BackendRole::kReplica, w.now());
+  w.faults.read_only = w.identity.read_only = true;
+  w.faults.frozen = true;
+  w.Run(15'000);
+  w.faults.frozen = false;
+  ASSERT_GE(w.RunUntil(S::kUp, 10'000), 0) << w.Story();
+  w.faults.read_only = w.identity.read_only = false;
+  w.health.SetRole(BackendRole::kPrimary, w.now());
+  w.Run(10'000);
+  EXPECT_EQ(w.health.state(), S::kUp) << w.Story();
+  EXPECT_FALSE(w.Entered(S::kFenced));
+}
+
 TEST(BackendHealthFaults, ARestartFasterThanAnyTimeoutIsStillSeenByItsIdentity) {
   for (const bool other : {false, true}) {
     World w = Loaded();

@@ -412,6 +412,13 @@ TEST_F(ShardGateTest, Operators) {
   Health(GateEffect::kServe);
   EXPECT_THAT(Said(), ElementsAre("R21"));
 
+  // Unless the server they were begun on is being left.
+  gate_.SetOrder({.order = GateOperator::kDrain, .transactions_too = true}, now_, &actions_);
+  Enqueue({.waiter = 22, .bytes = 10, .continues_transaction = true});
+  EXPECT_THAT(Said(), IsEmpty());
+  Order(GateOperator::kDrain);
+  EXPECT_THAT(Said(), ElementsAre("R22"));
+
   Enqueue(2);
   After(10s);
   EXPECT_THAT(Said(), ElementsAre("9404:2"));

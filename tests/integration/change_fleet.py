@@ -1,0 +1,196 @@
+"""A primary with its replicas, behind a router that can change their roles."""
+import itertools
+import os
+import signal
+
+import pymysql
+
+import router as router_module
+from hang_fleet import CONTROL, PROBE
+from ledger import TABLES
+from processes import wait_until
+from replication import ACCOUNT, FOLLOW, SETTINGS
+from servers import KINDS, Server
+from sessions import make_tenant
+
+# What docs/OPERATIONS.md says.
+GRANTS = {
+    'mariadb': {
+        'probe': ['ALL ON bulkhead.*', 'SLAVE MONITOR ON *.*'],
+        'control': [
+            'CONNECTION ADMIN, READ_ONLY ADMIN, REPLICATION SLAVE ADMIN, REPLICATION MASTER ADMIN, SLAVE MONITOR, '
+            'BINLOG MONITOR, RELOAD, PROCESS, SELECT, TRIGGER, EVENT, SET USER, SUPER ON *.*',
+            'SELECT, INSERT, UPDATE, CREATE ON bulkhead.*',
+        ],
+    },
+    'mysql': {
+        'probe': ['ALL ON bulkhead.*', 'REPLICATION CLIENT ON *.*'],
+        'control': [
+            'CONNECTION_ADMIN, SYSTEM_VARIABLES_ADMIN, REPLICATION_SLAVE_ADMIN, XA_RECOVER_ADMIN, SET_ANY_DEFINER '
+            'ON *.*',
+            'RELOAD, PROCESS, SELECT, TRIGGER, EVENT, REPLICATION CLIENT, REPLICATION SLAVE ON *.*',
+            'SELECT, INSERT, UPDATE, CREATE ON bulkhead.*',
+        ],
+    },
+}
+REPLICATION = dict(zip(('user', 'password'), ACCOUNT))
+TENANT = 't1'
+_count = itertools.count(1)
+
+
+class ChangeFleet:
+    """Server n is backend `db{n}`. db1 begins as the primary of shard s1 with tenant t1; the others are its replicas."""
+
+    def __init__(self, kind: str, name: str, count: int = 2, settings=()):
+        self.kind = kind
+        name = f'{name}.{next(_count)}'  # a folder of its own, also for the second of this name
+        self.servers = [
+            KINDS[kind](f'{name}-{n}', [*SETTINGS[kind], f'--server-id={n}', *settings]) for n in range(1, count + 1)
+        ]
+
+    def __enter__(self) -> 'ChangeFleet':
+        try:
+            for number, server in enumerate(self.servers, 1):
+                server.start()
+                if self.kind == 'mysql' and number > 1:
+                    # The copy of the template has the template's UUID, and so has its source.
+                    server.stop()
+                    (server.folder / 'data' / 'auto.cnf').unlink()
+                    server.start()
+            user, password = ACCOUNT
+            primary = self[1]
+            primary.execute(
+                f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'",
+                f"GRANT REPLICATION SLAVE ON *.* TO '{user}'@'%'",
+            )
+            for server in self.servers[1:]:
+                self.follow(server, primary)
+            self.prepare(primary)
+            self.catch_up()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def prepare(self, primary: Server) -> None:
+        for account in (PROBE, CONTROL):
+            user, password = account['user'], account['password']
+            primary.execute(
+                f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'",
+                *(f"GRANT {grant} TO '{user}'@'%'" for grant in GRANTS[self.kind][user]),
+            )
+        make_tenant(primary, TENANT, *TABLES)
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self) -> None:
+        for server in self.servers:
+            if server.process and server.process.running():
+                os.kill(server.process.pid, signal.SIGCONT)
+            server.stop(signal.SIGKILL)
+
+    def __getitem__(self, number: int) -> Server:
+        return self.servers[number - 1]
+
+    def words(self, mariadb: str, mysql: str) -> str:
+        return mariadb if self.kind == 'mariadb' else mysql
+
+    def follow(self, replica: Server, source: Server) -> None:
+        user, password = ACCOUNT
+        change = FOLLOW[self.kind].format(host=source.host, port=source.port, user=user, password=password)
+        replica.execute(
+            change,
+            self.words('START SLAVE', 'START REPLICA'),
+            self.words('SET GLOBAL read_only = 1', 'SET GLOBAL super_read_only = 1'),
+        )
+
+    def stop_replication(self, number: int, thread: str = '') -> None:
+        self[number].execute(self.words(f'STOP SLAVE {thread}', f'STOP REPLICA {thread}'))
+
+    def start_replication(self, number: int, thread: str = '') -> None:
+        self[number].execute(self.words(f'START SLAVE {thread}', f'START REPLICA {thread}'))
+
+    def source_of(self, number: int) -> int | None:
+        """The number of the server that this one replicates from, if both threads run."""
+        server = self[number]
+        connection = server.connect()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(self.words('SHOW SLAVE STATUS', 'SHOW REPLICA STATUS'))
+                names = [d[0] for d in cursor.description or ()]
+                rows = [dict(zip(names, row)) for row in cursor.fetchall()]
+        finally:
+            connection.close()
+        if not rows:
+            return None
+        port = rows[0][self.words('Master_Port', 'Source_Port')]
+        running = {rows[0][self.words('Slave_IO_Running', 'Replica_IO_Running')]}
+        running.add(rows[0][self.words('Slave_SQL_Running', 'Replica_SQL_Running')])
+        found = [n for n, s in enumerate(self.servers, 1) if s.port == port]
+        return found[0] if found and running == {'Yes'} else None
+
+    def read_only(self, number: int) -> bool:
+        return bool(int(self[number].execute('SELECT @@global.read_only')[0][0]))
+
+    def position(self, number: int) -> str:
+        return self[number].execute(self.words('SELECT @@gtid_current_pos', 'SELECT @@gtid_executed'))[0][0]
+
+    def catch_up(self, primary: int = 1, timeout: float = 20) -> None:
+        def equal() -> bool:
+            return len({self.position(n) for n in range(1, len(self.servers) + 1)}) == 1
+
+        wait_until(equal, timeout, f'the replicas have what db{primary} has')
+
+    def check_roles(self, primary: int, but: tuple = ()) -> None:
+        """This one is the primary, writable and nobody's replica; all others are its read-only replicas."""
+        assert not self.read_only(primary), f'db{primary} is read-only'
+        status = self[primary].execute(self.words('SHOW SLAVE STATUS', 'SHOW REPLICA STATUS'))
+        assert not status, f'db{primary} is a replica'
+        for number in range(1, len(self.servers) + 1):
+            if number != primary and number not in but:
+                assert self.read_only(number), f'db{number} is writable'
+                wait_until(lambda n=number: self.source_of(n) == primary, 15, f'db{number} replicates from db{primary}')
+
+    def freeze(self, number: int) -> None:
+        os.kill(self[number].process.pid, signal.SIGSTOP)
+
+    def thaw(self, number: int) -> None:
+        os.kill(self[number].process.pid, signal.SIGCONT)
+
+    @property
+    def primary(self) -> int:
+        writable = [n for n in range(1, len(self.servers) + 1) if not self.read_only(n)]
+        assert len(writable) == 1, f'writable: {writable}'
+        return writable[0]
+
+    def well(self) -> bool:
+        """There is a primary, and all others replicate from it."""
+        try:
+            primary = self.primary
+            self.check_roles(primary)
+            self.catch_up(primary)
+            return True
+        except (AssertionError, pymysql.err.MySQLError) as error:
+            print(f'the fleet is not well: {error}')
+            return False
+
+    def configuration(self, primary: int = 1, shard: dict | None = None, **changes) -> dict:
+        config = router_module.configuration(
+            {TENANT: self[primary]},
+            **{'probe': dict(PROBE), 'control': dict(CONTROL), 'replication': dict(REPLICATION), **changes},
+        )
+        numbers = range(1, len(self.servers) + 1)
+        config['topology'] = {
+            'backends': [{'name': f'db{n}', 'address': f'{s.host}:{s.port}'} for n, s in enumerate(self.servers, 1)],
+            'shards': [
+                {
+                    'name': 's1',
+                    'primary': f'db{primary}',
+                    'replicas': [f'db{n}' for n in numbers if n != primary],
+                    **(shard or {}),
+                }
+            ],
+            'tenants': [{'name': TENANT, 'shard': 's1'}],
+        }
+        return config
