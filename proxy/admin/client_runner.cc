@@ -22,7 +22,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kLook = 100ms;
-constexpr auto kPatience = 700ms;   // then it is worth to say what it waits for
+constexpr auto kPatience = 700ms;    // then it is worth to say what it waits for
 constexpr auto kLookAgain = 2000ms;  // each look is a line in the router's log
 
 std::atomic<int> interrupts{0};

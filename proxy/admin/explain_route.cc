@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "proxy/config/values.h"
 #include "proxy/session/statement_traits.h"
 #include "proxy/sql/statement.h"
