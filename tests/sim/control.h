@@ -53,7 +53,7 @@ class Control final : public io::GateKeeper {
   void NoteAbandoned(routing::BackendId backend,
                      std::vector<io::AbandonedConnection> connections) override;
   // A connection was closed under a statement that may still run: its client left, or it broke.
-  void NoteLeft(routing::BackendId backend, io::AbandonedConnection connection);
+  void NoteLeft(routing::BackendId backend, io::AbandonedConnection connection) override;
 
  private:
   struct Watch;
