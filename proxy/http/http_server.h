@@ -72,15 +72,17 @@ using Page = std::function<Response(const Request&)>;
 // By exact path ("/metrics"), or by what a path begins with ("/api/v1/incidents/*").
 using Pages = std::map<std::string, Page, std::less<>>;
 
+struct HttpTls {
+  std::string cert_pem;  // with intermediate certificates behind it
+  std::string key_pem;
+  bool only_13 = false;
+};
+
 class HttpServer {
  public:
   static constexpr size_t kMaxHead = 16 * 1024;
 
-  struct Tls {
-    std::string cert_pem{};  // with intermediate certificates behind it
-    std::string key_pem{};
-    bool only_13 = false;
-  };
+  using Tls = HttpTls;
   // Says whether this name and password may read. Any of the server's threads; may take a few
   // milliseconds.
   using CheckLogin = std::function<bool(std::string_view user, std::string_view password)>;
