@@ -22,12 +22,17 @@ class BusyTask : public OperatorTask {
   void Cancel() override;
   [[nodiscard]] bool ended() const override { return ended_; }
   [[nodiscard]] uint64_t operation() const override { return operation_; }
+  // The order that closes its slice's gate is its own: nobody else's may end it, or be lost by it.
+  [[nodiscard]] bool Concerns(const std::string& name) const override {
+    return name == setup_.concerns;
+  }
 
  protected:
   struct Setup {
     std::string kind;  // of SHOW OPERATIONS
     std::string object;
-    std::string what;  // "backend db1", for the words
+    std::string what;      // "backend db1", for the words
+    std::string concerns;  // as OperatorTask::Concerns is asked
     io::BusyFilter filter;
     Duration timeout{};
     std::string way_out;  // what an operator can do about what still runs

@@ -211,7 +211,8 @@ AutoFailoverView ControlLoop::AutoViewOf(const routing::Shard& shard) {
   view.heard_elsewhere = health.lives_elsewhere();
   view.fence_configured = !setup_.options->failover.FenceOf(primary->name).empty();
   view.all_bad = all_bad_;
-  view.under_way = operators_->IsUnderChange(shard.name);
+  view.under_way =
+      operators_->IsUnderChange(shard.name) || operators_->IsUnderChange(primary->name);
   for (const routing::BackendId id : shard.replicas) {
     auto replica = watched_.find(id);
     if (replica == watched_.end()) continue;

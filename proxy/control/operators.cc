@@ -257,7 +257,7 @@ void Operators::Order(const SliceName& slice, GateOperator order,
       .until_ms = lasting.has_value() ? WallMs() + routing::ToMillis(*lasting) : 0,
       .words = words};
   if (slice.kind == SliceName::Kind::kTenant) {
-    if (!TenantOr(slice.name, asked)) return;
+    if (!TenantOr(slice.name, asked) || UnderChange({TenantKey(slice.name)}, asked)) return;
     world_->gates()->SetTenantOrder(slice.name, gate_order, now);
     StoreAndAnswer(asked, {PutOrder{stored}}, "tenant " + slice.name + " " + words + until);
     return;
@@ -276,6 +276,7 @@ void Operators::Run(const ReleaseSlice& command, const AskedPtr& asked) {
       ReleaseShard(*shard, command.force, asked);
     return;
   }
+  if (UnderChange({TenantKey(command.slice.name)}, asked)) return;
   if (world_->gates()->tenant_gate(command.slice.name) == nullptr) {
     asked->Fail(kErrNotNow, "tenant " + command.slice.name + " is not held");
     return;
@@ -399,7 +400,7 @@ void Operators::Run(const MarkBackend& command, const AskedPtr& asked) {
 }
 
 void Operators::Run(const DisableBackend& command, const AskedPtr& asked) {
-  if (BackendOr(command.backend, asked) == nullptr) return;
+  if (BackendOr(command.backend, asked) == nullptr || UnderChange({command.backend}, asked)) return;
   if (fenced_.contains(command.backend)) {
     asked->Fail(kErrNotNow, "backend " + command.backend + " is fenced: nothing reaches it anyway");
     return;
@@ -411,7 +412,7 @@ void Operators::Run(const DisableBackend& command, const AskedPtr& asked) {
 }
 
 void Operators::Run(const EnableBackend& command, const AskedPtr& asked) {
-  if (BackendOr(command.backend, asked) == nullptr) return;
+  if (BackendOr(command.backend, asked) == nullptr || UnderChange({command.backend}, asked)) return;
   if (backend_order(command.backend) == BackendOrder::kNone) {
     asked->Fail(kErrNotNow, "backend " + command.backend + " is neither drained nor disabled");
     return;

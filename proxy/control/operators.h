@@ -58,12 +58,15 @@ class OperatorTask {
   virtual void Stop() { Cancel(); }
   [[nodiscard]] virtual bool ended() const = 0;
   [[nodiscard]] virtual uint64_t operation() const = 0;  // number in SHOW OPERATIONS
-  // The roles of this shard or backend are its business until it has ended.
+  // What becomes of this shard, backend or (TenantKey) tenant is its business until it has ended.
   [[nodiscard]] virtual bool Concerns(const std::string& name) const {
     (void)name;
     return false;
   }
 };
+
+// A tenant among the names that Concerns is asked for: shards' and backends' have no space.
+[[nodiscard]] inline std::string TenantKey(const std::string& tenant) { return "tenant " + tenant; }
 
 class Operators final : public OperatorDesk {
  public:
@@ -173,7 +176,7 @@ class Operators final : public OperatorDesk {
   void StoreAndAnswer(const AskedPtr& asked, std::vector<StoreEdit> edits, std::string message);
   void PersistQuietly(std::vector<StoreEdit> edits);
   // operators_changes.cc
-  // True: that was answered, since a change of primary is about one of these.
+  // True: that was answered, since an operation under way is about one of these.
   [[nodiscard]] bool UnderChange(const std::vector<std::string>& names, const AskedPtr& asked);
   [[nodiscard]] bool MayChange(const routing::Shard& shard, const std::string& to,
                                const AskedPtr& asked);

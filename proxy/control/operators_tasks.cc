@@ -19,6 +19,7 @@ class DrainTask final : public BusyTask {
                  {.kind = "drain",
                   .object = command.backend,
                   .what = "backend " + command.backend,
+                  .concerns = command.backend,
                   .filter = {.backend = backend},
                   .timeout = command.timeout,
                   .way_out = "KILL SESSION them, or DRAIN with a longer TIMEOUT"}),
@@ -66,6 +67,7 @@ class AssignTask final : public BusyTask {
                  {.kind = "assign",
                   .object = command.tenant,
                   .what = "tenant " + command.tenant,
+                  .concerns = TenantKey(command.tenant),
                   .filter = {.tenant = command.tenant},
                   .timeout = command.timeout,
                   .way_out = "KILL SESSION them, or ASSIGN with a longer TIMEOUT"}),
@@ -127,7 +129,7 @@ class AssignTask final : public BusyTask {
 
 void Operators::Run(const DrainBackend& command, const AskedPtr& asked) {
   const routing::Backend* backend = BackendOr(command.backend, asked);
-  if (backend == nullptr) return;
+  if (backend == nullptr || UnderChange({command.backend}, asked)) return;
   if (backend_order(command.backend) != BackendOrder::kNone) {
     asked->Fail(kErrNotNow, "backend " + command.backend +
                                 " is drained or disabled already: ENABLE BACKEND " +
@@ -138,13 +140,13 @@ void Operators::Run(const DrainBackend& command, const AskedPtr& asked) {
     asked->Fail(kErrNotNow, "backend " + command.backend + " is fenced: nothing reaches it anyway");
     return;
   }
-  if (UnderChange({command.backend}, asked) || !MayBegin(asked)) return;
+  if (!MayBegin(asked)) return;
   Begin(std::make_unique<DrainTask>(this, asked, command, backend->id), asked);
 }
 
 void Operators::Run(const AssignTenant& command, const AskedPtr& asked) {
   const routing::Shard* shard = ShardOr(command.shard, asked);
-  if (shard == nullptr) return;
+  if (shard == nullptr || UnderChange({TenantKey(command.tenant)}, asked)) return;
   const routing::LookupResult found = world_->topology()->FindTenant(command.tenant);
   if (found.origin == routing::TenantOrigin::kDirectory && found.shard == shard->id) {
     asked->Fail(kErrNotNow,

@@ -203,6 +203,7 @@ void Operators::Run(const DropShard& command, const AskedPtr& asked) {
 }
 
 void Operators::Run(const CreateTenant& command, const AskedPtr& asked) {
+  if (UnderChange({TenantKey(command.spec.name)}, asked)) return;
   ChangeAndAnswer(
       asked, {command.spec.name},
       [spec = command.spec](routing::TopologyBuilder* builder) { return builder->AddTenant(spec); },
@@ -210,6 +211,7 @@ void Operators::Run(const CreateTenant& command, const AskedPtr& asked) {
 }
 
 void Operators::Run(const AlterTenant& command, const AskedPtr& asked) {
+  if (UnderChange({TenantKey(command.name)}, asked)) return;
   ChangeAndAnswer(
       asked, {command.name},
       [this, command](routing::TopologyBuilder* builder) -> absl::Status {
@@ -230,6 +232,7 @@ void Operators::Run(const AlterTenant& command, const AskedPtr& asked) {
 }
 
 void Operators::Run(const DropTenant& command, const AskedPtr& asked) {
+  if (UnderChange({TenantKey(command.name)}, asked)) return;
   ChangeAndAnswer(
       asked, {command.name},
       [name = command.name](routing::TopologyBuilder* builder) {

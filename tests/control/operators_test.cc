@@ -156,6 +156,50 @@ TEST_F(OperatorsTest, ADrainThatIsCancelledOrTooLongPutsEverythingBack) {
   EXPECT_EQ(world_.operations_.All().back().state, Operation::State::kCancelled);
 }
 
+TEST_F(OperatorsTest, ADrainUnderWayIsNotEndedByOtherOrders) {
+  world_.busy_.running = 1;
+  auto drain = Ask(DrainBackend{"db1", 60s});
+  After(1s);
+  const std::string number = std::to_string(world_.operations_.All().back().id);
+  const auto refused =
+      HasSubstr("9420: operation " + number +
+                " (drain of db1) is under way: wait, or CANCEL OPERATION " + number);
+  EXPECT_THAT(Did(EnableBackend{"db1"}), refused);
+  EXPECT_THAT(Did(DisableBackend{"db1"}), refused);
+  EXPECT_THAT(Did(DrainBackend{"db1", 1s}), refused);
+  EXPECT_THAT(Did(DropBackend{"db1"}), refused);
+  AlterBackend alter;
+  alter.name = "db1";
+  EXPECT_THAT(Did(alter), refused);
+  EXPECT_EQ(operators_.backend_order("db1"), Operators::BackendOrder::kDraining);
+  EXPECT_THAT(Did(DisableBackend{"db2"}), HasSubstr("ok: "));  // others are not concerned
+  world_.busy_ = {};
+  After(200ms);
+  ASSERT_EQ(drain->count, 1);
+  EXPECT_TRUE(drain->reply.ok);
+  EXPECT_THAT(Did(EnableBackend{"db1"}), HasSubstr("ok: "));
+}
+
+TEST_F(OperatorsTest, ATenantThatIsBeingAssignedIsNotReleasedByOtherOrders) {
+  routing::TenantHandle handle;
+  world_.busy_.running = 1;
+  auto assign = Ask(AssignTenant{"acme", "s2", 60s});
+  After(500ms);
+  const auto refused = HasSubstr("(assign of acme) is under way: wait, or CANCEL OPERATION");
+  EXPECT_THAT(Did(ReleaseSlice{Tenant("acme")}), refused);
+  EXPECT_THAT(Did(HoldSlice{Tenant("acme"), {}}), refused);
+  EXPECT_THAT(Did(RejectSlice{Tenant("acme"), {}}), refused);
+  EXPECT_THAT(Did(AssignTenant{"acme", "s2"}), refused);
+  EXPECT_THAT(Did(DropTenant{"acme"}), refused);
+  world_.limits_.Refresh("acme", &handle);
+  EXPECT_TRUE(handle.held());
+  world_.busy_ = {};
+  After(200ms);
+  ASSERT_EQ(assign->count, 1);
+  EXPECT_TRUE(assign->reply.ok) << assign->reply.message;
+  EXPECT_THAT(Did(HoldSlice{Tenant("acme"), {}}), HasSubstr("ok: "));
+}
+
 TEST_F(OperatorsTest, AssignHoldsTheTenantFlipsAndReleases) {
   routing::TenantHandle handle;
   world_.busy_.running = 1;
