@@ -41,21 +41,15 @@ std::optional<BuiltOptions> Reloader::Begin(std::shared_ptr<const config::Option
                                             const config::Overrides& overrides,
                                             std::string* error) {
   from_file_ = std::move(from_file);
-  auto options = from_file_;
-  for (const auto& [name, value] : overrides) {
-    config::Overrides with_one = overrides_;
-    with_one[name] = value;
-    auto changed = config::WithOverrides(*from_file_, with_one);
-    if (!changed.ok()) {
-      log::Warn(log::event::kReload, {},
-                absl::StrCat(name, " was SET to ", value,
-                             ", which is not possible any more: ", changed.status().message()));
-      continue;
-    }
-    overrides_ = std::move(with_one);
-    options = *std::move(changed);
+  config::PossibleOverrides possible = config::WithPossibleOverrides(from_file_, overrides);
+  for (const auto& [name, status] : possible.left_out) {
+    log::Warn(log::event::kReload, {},
+              absl::StrCat(name, " was SET to ", overrides.find(name)->second,
+                           ", which is not possible any more: ", status.message()));
   }
-  std::optional<BuiltOptions> built = Build(std::move(options), Certificates::kRead, error);
+  overrides_ = std::move(possible.taken);
+  std::optional<BuiltOptions> built =
+      Build(std::move(possible.options), Certificates::kRead, error);
   if (!built.has_value()) return std::nullopt;
   client_tls_ = built->client_tls;
   backend_tls_ = built->backend_tls;

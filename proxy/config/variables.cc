@@ -311,6 +311,32 @@ std::optional<AdminListener> WithTlsOf(std::optional<AdminListener> running,
 
 }  // namespace
 
+PossibleOverrides WithPossibleOverrides(const std::shared_ptr<const Options>& from_file,
+                                        const Overrides& overrides) {
+  if (auto all = WithOverrides(*from_file, overrides); all.ok())
+    return {.options = *std::move(all), .taken = overrides, .left_out = {}};
+  PossibleOverrides possible{.options = from_file, .taken = {}, .left_out = {}};
+  // One may be possible only once another one is taken: until a round takes none.
+  for (bool more = true; more;) {
+    more = false;
+    possible.left_out.clear();
+    for (const auto& [name, value] : overrides) {
+      if (possible.taken.contains(name)) continue;
+      Overrides with_one = possible.taken;
+      with_one[name] = value;
+      auto changed = WithOverrides(*from_file, with_one);
+      if (!changed.ok()) {
+        possible.left_out[name] = changed.status();
+        continue;
+      }
+      possible.taken = std::move(with_one);
+      possible.options = *std::move(changed);
+      more = true;
+    }
+  }
+  return possible;
+}
+
 ReloadPlan PlanReload(const Options& running, const Options& loaded) {
   ReloadPlan plan;
   for (const Getter& getter : kGetters) {

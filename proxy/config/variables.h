@@ -36,6 +36,16 @@ using Overrides = std::map<std::string, std::string, std::less<>>;
 [[nodiscard]] absl::StatusOr<std::shared_ptr<const Options>> WithOverrides(
     const Options& from_file, const Overrides& overrides);
 
+// As many of them as are possible together: `overrides` once stood above another file, or were SET
+// one after the other. One that is only possible with another one is taken with it.
+struct PossibleOverrides {
+  std::shared_ptr<const Options> options;  // never null
+  Overrides taken;
+  std::map<std::string, absl::Status> left_out;  // by name, and why
+};
+[[nodiscard]] PossibleOverrides WithPossibleOverrides(
+    const std::shared_ptr<const Options>& from_file, const Overrides& overrides);
+
 // What a running process takes from a file that it has read again.
 struct ReloadPlan {
   std::shared_ptr<const Options> options;  // the new ones, but what needs a restart as it was

@@ -149,6 +149,36 @@ TEST(Reload, TakesWhatMayChangeAndNamesTheRest) {
   EXPECT_THAT(PlanReload(*running, *running).need_restart, IsEmpty());
 }
 
+TEST(PossibleOverrides, TakesThoseThatArePossibleTogether) {
+  const auto options = Load(kHead);
+  const Overrides pairs = {
+      {"clients.max_connections", "900"}, {"clients.max_unauthenticated", "800"},
+      {"hold.max_statements", "80000"},   {"hold.total_statements", "100000"},
+      {"tenant_limits.burst", "50"},      {"tenant_limits.per_second", "20"}};
+  const PossibleOverrides all = WithPossibleOverrides(options, pairs);
+  EXPECT_EQ(all.taken, pairs);
+  EXPECT_THAT(all.left_out, IsEmpty());
+  EXPECT_EQ(Find(*all.options, "hold.max_statements").value, "80000");
+
+  // One that is not possible any more takes none of the others with it.
+  Overrides with_bad = pairs;
+  with_bad["hold.max_wait"] = "soon";
+  with_bad["hold.no_such_key"] = "1";
+  const PossibleOverrides most = WithPossibleOverrides(options, with_bad);
+  EXPECT_EQ(most.taken, pairs);
+  EXPECT_EQ(most.left_out.size(), 2u);
+  EXPECT_TRUE(most.left_out.contains("hold.max_wait"));
+  EXPECT_EQ(Find(*most.options, "hold.max_statements").value, "80000");
+  EXPECT_EQ(Find(*most.options, "hold.max_wait").source, "default");
+}
+
+TEST(PossibleOverrides, NoneAtAllIsTheFile) {
+  const auto options = Load(kHead);
+  const PossibleOverrides none = WithPossibleOverrides(options, {{"hold.max_wait", "soon"}});
+  EXPECT_EQ(none.options, options);
+  EXPECT_THAT(none.taken, IsEmpty());
+}
+
 TEST(Reload, SeesWhatAListenerIsBesidesItsAddress) {
   const auto running = Load(kHead);
   const auto loaded = Load(
