@@ -28,7 +28,11 @@ void QueryThreads::Run(std::string caller, std::function<void()> job) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return;
   waiting_.push_back({std::move(caller), std::move(job)});
-  if (idle_ == 0 && threads_.size() < kMost) threads_.emplace_back([this] { Work(); });
+  // One that was woken counts as idle until it runs: it is not there for two.
+  while (idle_ < waiting_.size() && threads_.size() < kMost) {
+    ++idle_;
+    threads_.emplace_back([this] { Work(); });
+  }
   wake_.notify_one();
 }
 
@@ -44,7 +48,6 @@ void QueryThreads::Work() {
   (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNiceness);
   std::unique_lock lock(mutex_);
   while (true) {
-    ++idle_;
     wake_.wait(lock, [this] { return stopping_ || NextJob() != waiting_.end(); });
     --idle_;
     if (stopping_) return;
@@ -57,6 +60,7 @@ void QueryThreads::Work() {
     lock.lock();
     if (--running_[job.caller] == 0) running_.erase(job.caller);
     wake_.notify_one();  // the next one of this caller may go
+    ++idle_;
   }
 }
 

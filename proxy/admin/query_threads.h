@@ -46,7 +46,7 @@ class QueryThreads {
   std::condition_variable wake_;
   std::deque<Job> waiting_;
   std::map<std::string, size_t> running_;  // by caller
-  size_t idle_ = 0;
+  size_t idle_ = 0;  // threads without a job, also those that have not come so far as to wait
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

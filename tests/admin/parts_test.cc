@@ -23,6 +23,39 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using wire::ColumnType;
 
+// Two jobs that wait for each other, given while one thread is idle: it is not there for both.
+TEST(QueryThreadsTest, OneIdleThreadIsNotThereForTwoJobs) {
+  for (int round = 0; round < 100; ++round) {
+    std::mutex mutex;
+    std::condition_variable changed;
+    int met = 0, done = 0;
+    QueryThreads threads;
+    const auto run = [&](const char* caller, int others) {
+      threads.Run(caller, [&, others] {
+        std::unique_lock lock(mutex);
+        ++met;
+        changed.notify_all();
+        changed.wait(lock, [&] { return met >= others; });
+        ++done;
+        changed.notify_all();
+      });
+    };
+    run("first", 1);
+    {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return done == 1; });
+    }
+    run("a", 3);
+    run("b", 3);
+    std::unique_lock lock(mutex);
+    const bool both = changed.wait_for(lock, std::chrono::seconds(20), [&] { return done == 3; });
+    if (!both) met = 3;  // so that the other one ends
+    changed.notify_all();
+    lock.unlock();
+    ASSERT_TRUE(both) << "round " << round;
+  }
+}
+
 TEST(TextScan, FindsSignsOutsideOfQuotesAndComments) {
   EXPECT_EQ(EndOfStatement("a; b", 0), 1u);
   EXPECT_EQ(EndOfStatement("a; b", 2), 4u);
