@@ -176,8 +176,8 @@ const std::vector<ColumnOf<EventRow>> kEvents = {
     {{"id", kNumber, true, "in their order"}, PLAIN(id)},
     {{"time", kText, true, "UTC"}, PLAIN(time)},
     {{"kind", kText, true, "backend, shard, tenant, operator, operation, topology"}, PLAIN(kind)},
-    {{"object", kText, true, "what it is about"}, TEXT(object)},
-    {{"text", kText, true, "what happened", 64}, PLAIN(text)},
+    {{"object", kText, true, "what it is about", 20}, TEXT(object)},
+    {{"text", kText, true, "what happened", 46}, PLAIN(text)},
 };
 
 const std::vector<ColumnOf<io::PoolRow>> kPools = {

@@ -128,10 +128,10 @@ TEST_F(SqlTest, ShowCutsLongTextsAndFullDoesNot) {
                            .time = "2026-11-29 06:49:12",
                            .kind = "backend",
                            .object = "db2",
-                           .text = std::string(60, 'x') + "äöü and more"});
-  state_.events.push_back({.id = 2, .object = "db2", .text = std::string(60, 'x') + "äöüß"});
+                           .text = std::string(42, 'x') + "äöü and more"});
+  state_.events.push_back({.id = 2, .object = "db2", .text = std::string(42, 'x') + "äöüß"});
   EXPECT_THAT(Rows("SHOW EVENTS WHERE id = 1"),
-              ElementsAre("1|2026-11-29 06:49:12|backend|db2|" + std::string(60, 'x') + "äöü…"));
+              ElementsAre("1|2026-11-29 06:49:12|backend|db2|" + std::string(42, 'x') + "äöü…"));
   EXPECT_EQ(result_.columns[4].name, "text");
   EXPECT_EQ(result_.columns[4].kind, ColumnKind::kText);
   EXPECT_THAT(Rows("SHOW EVENTS WHERE id = 2"), ElementsAre(HasSubstr("äöüß")));
