@@ -132,19 +132,19 @@ void ControlLoop::NoteLateLoops(MonoTime now) {
 }
 
 // What the data connections of all workers show of one backend.
-void ControlLoop::Sample(Watched* watched, MonoTime now) {
+routing::TrafficSample ControlLoop::ReadCells(const Watched& watched,
+                                              Watched::Counted* counted) const {
   routing::TrafficSample sample;
-  Watched::Counted counted;
-  const auto latest = [](const std::atomic<uint64_t>& cell, MonoTime* time) {
-    const uint64_t ns = cell.load(std::memory_order_relaxed);
-    if (ns != 0) *time = std::max(*time, At(ns));
-  };
-  const auto earliest = [](const std::atomic<uint64_t>& cell, MonoTime* time) {
+  const auto latest = [&](const std::atomic<uint64_t>& cell, MonoTime* time) {
     const MonoTime at = At(cell.load(std::memory_order_relaxed));
+    if (at > watched.began) *time = std::max(*time, at);
+  };
+  const auto earliest = [&](const std::atomic<uint64_t>& cell, MonoTime* time) {
+    const MonoTime at = std::max(At(cell.load(std::memory_order_relaxed)), watched.began);
     *time = *time == routing::kNoTime ? at : std::min(*time, at);
   };
   for (const io::Worker* worker : *setup_.workers) {
-    const io::BackendActivity* cell = worker->activity().Find(watched->watch->id().index);
+    const io::BackendActivity* cell = worker->activity().Find(watched.watch->id().index);
     if (cell == nullptr) continue;
     const uint32_t in_flight = cell->in_flight.load(std::memory_order_relaxed);
     const uint32_t writes = cell->writes.load(std::memory_order_relaxed);
@@ -156,13 +156,19 @@ void ControlLoop::Sample(Watched* watched, MonoTime now) {
     latest(cell->last_answer_ns, &sample.last_answer_at);
     latest(cell->last_commit_ns, &sample.last_commit_at);
     sample.bytes += cell->bytes.load(std::memory_order_relaxed);
-    counted.refused += cell->refused.load(std::memory_order_relaxed);
-    counted.reset += cell->reset.load(std::memory_order_relaxed);
-    counted.logins += cell->logins.load(std::memory_order_relaxed);
-    counted.login_timeouts += cell->login_timeouts.load(std::memory_order_relaxed);
-    counted.full += cell->full.load(std::memory_order_relaxed);
-    counted.read_only += cell->read_only.load(std::memory_order_relaxed);
+    counted->refused += cell->refused.load(std::memory_order_relaxed);
+    counted->reset += cell->reset.load(std::memory_order_relaxed);
+    counted->logins += cell->logins.load(std::memory_order_relaxed);
+    counted->login_timeouts += cell->login_timeouts.load(std::memory_order_relaxed);
+    counted->full += cell->full.load(std::memory_order_relaxed);
+    counted->read_only += cell->read_only.load(std::memory_order_relaxed);
   }
+  return sample;
+}
+
+void ControlLoop::Sample(Watched* watched, MonoTime now) {
+  Watched::Counted counted;
+  const routing::TrafficSample sample = ReadCells(*watched, &counted);
   NoteCounted(watched, counted, now);
   watched->watch->health().OnTraffic(sample, now);
 }
@@ -408,7 +414,8 @@ void ControlLoop::NoteUnknown(io::UnknownStatement statement) {
             absl::StrCat("outcome unknown: tenant ", statement.tenant, ", shard ", statement.shard,
                          ", backend ", statement.backend, ", its connection ", statement.thread_id,
                          ", session ", statement.session_id));
-  incidents_.OnUnknown(statement.shard);
+  // Readers hold the incidents' mutex while they copy: no worker waits for it.
+  loop_.Post([this, shard = statement.shard] { incidents_.OnUnknown(shard); });
   std::lock_guard lock(unknown_mutex_);
   ++unknown_total_;
   unknown_.push_back(std::move(statement));

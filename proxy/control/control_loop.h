@@ -115,6 +115,8 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
     struct Counted {  // of the activity cells, as last seen
       uint32_t refused = 0, reset = 0, logins = 0, login_timeouts = 0, full = 0, read_only = 0;
     } counted;
+    // When the watch began: what its cells show of earlier is of another server at its place.
+    routing::MonoTime began{};
     struct Left {
       routing::MonoTime at{};
       io::AbandonedConnection connection;
@@ -225,6 +227,8 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   void FinishStop();
   void NoteLateLoops(routing::MonoTime now);
   void Sample(Watched* watched, routing::MonoTime now);
+  [[nodiscard]] routing::TrafficSample ReadCells(const Watched& watched,
+                                                 Watched::Counted* counted) const;
   void NoteCounted(Watched* watched, const Watched::Counted& counted, routing::MonoTime now);
   void PublishHealth(Watched* watched, routing::MonoTime now);
   void AbandonLeft(Watched* watched);

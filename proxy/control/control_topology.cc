@@ -61,6 +61,8 @@ void ControlLoop::Watch(const routing::Backend& backend) {
   Watched& watched = watched_[backend.id];
   watched.since_ms = WallMs(Now());
   watched.watch = std::make_unique<BackendWatch>(&loop_, backend, options, this);
+  watched.began = Now();
+  (void)ReadCells(watched, &watched.counted);
   io::QueryConnection::Options reader = options.killer;
   reader.open_timeout_ms = 5000;
   watched.semi_sync_reader = std::make_unique<SemiSyncReader>(&loop_, reader);

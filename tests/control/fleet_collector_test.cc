@@ -121,5 +121,31 @@ TEST_F(FleetCollectorTest, WhoDoesNotAnswerIsNamedAndTheOthersAreShown) {
   while (!collector_->Collect(kAll).warnings.empty()) std::this_thread::yield();
 }
 
+// A backend's place among the workers' cells is given to another server: DROP and CREATE, or
+// another address.
+TEST_F(FleetCollectorTest, WhatAnEarlierServerAtTheSamePlaceDidIsNoEvidence) {
+  auto& cell = const_cast<io::ActivityBoard&>(workers_[0]->activity()).At(0);
+  cell.logins = 3;
+  cell.last_answer_ns = cell.last_byte_ns = uv_hrtime() - 1'000'000'000;
+  std::atomic<bool> made{false};
+  routing::BackendSpec spec;
+  spec.name = "db1";
+  spec.address = {.host = "127.0.0.1", .port = 1};
+  control_->operators()->Submit(CreateBackend{spec}, {},
+                                {.progress = {}, .done = [&](auto) { made = true; }});
+  while (!made) std::this_thread::yield();
+  for (int i = 0; i < 3; ++i) {  // some ticks later
+    const auto view = control_->View();
+    while (control_->View() == view) std::this_thread::yield();
+  }
+  const auto silent = [this] {
+    return collector_->Collect({.backends = true}).control.backends.at(0).silent;
+  };
+  EXPECT_FALSE(silent().has_value());  // it has given no sign of life
+  // What comes from then on is evidence.
+  cell.last_answer_ns = uv_hrtime();
+  while (!silent().has_value()) std::this_thread::yield();
+}
+
 }  // namespace
 }  // namespace bulkhead::control
