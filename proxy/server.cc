@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <ctime>
 #include <deque>
@@ -107,6 +108,8 @@ struct Server::Impl {
   void Ask(control::ConfigRequest request, std::function<void(control::ConfigAnswer)> done);
   void AnswerAsked();
   void ReloadBySignal();
+  void EndAll();
+  [[noreturn]] static void EndAtOnce();
 };
 
 Server::Server(std::shared_ptr<const config::Options> options, std::string file,
@@ -295,25 +298,65 @@ void Server::Impl::ReloadBySignal() {
   }
 }
 
+// --- the end
+// ------------------------------------------------------------------------------------------------
+
+// On a thread of its own: the main one goes on hearing signals, whatever hangs here.
+void Server::Impl::EndAll() {
+  control->Stop();
+  control->Join();
+  if (admin != nullptr) {
+    admin->Stop();
+    admin->Join();
+  }
+  http.reset();
+}
+
+// The end that waits for nothing, such as a disk that does not answer. Each step of what operators
+// have begun is stored before it is sent, and goes on with the next start.
+void Server::Impl::EndAtOnce() {
+  log::Error(log::event::kStopping, {{"signals", 2}},
+             "ended before all was put away: the store or an operation does not come to an end");
+  // The line is on its way through the log's own thread, which may hang at the same disk.
+  const timespec patience{.tv_sec = 0, .tv_nsec = 200'000'000};
+  nanosleep(&patience, nullptr);
+  _exit(1);
+}
+
 int Server::Run() {
-  const sigset_t signals = HandledSignals();
+  enum class Stage : uint8_t { kServing, kDraining, kEnding };
+  constexpr timespec kEndWithin{.tv_sec = 5, .tv_nsec = 0};  // after the second signal
+  Stage stage = Stage::kServing;
+  bool second = false;
   std::thread joiner;
+  const auto then_tell = [main = pthread_self()](auto work) {
+    return std::thread([main, work] {
+      work();
+      pthread_kill(main, SIGUSR1);
+    });
+  };
+  const sigset_t signals = HandledSignals();
   while (true) {
-    int signal = 0;
-    sigwait(&signals, &signal);
-    if (signal == SIGHUP) {
-      impl_->ReloadBySignal();
-      continue;
-    }
-    if (signal == SIGUSR2) {
-      impl_->AnswerAsked();
+    const int signal =
+        second ? sigtimedwait(&signals, nullptr, &kEndWithin) : sigwaitinfo(&signals, nullptr);
+    if (signal < 0 && errno == EINTR) continue;
+    if (signal < 0) impl_->EndAtOnce();
+    if (signal == SIGHUP || signal == SIGUSR2) {
+      // From then on nobody goes by a configuration any more.
+      if (stage != Stage::kEnding)
+        signal == SIGHUP ? impl_->ReloadBySignal() : impl_->AnswerAsked();
       continue;
     }
     if (signal == SIGUSR1) {
-      if (!joiner.joinable()) continue;
-      break;
+      if (stage == Stage::kServing) continue;
+      joiner.join();
+      if (stage == Stage::kEnding) break;
+      stage = Stage::kEnding;
+      joiner = then_tell([impl = impl_.get()] { impl->EndAll(); });
+      continue;
     }
-    const bool second = joiner.joinable();
+    if (second) impl_->EndAtOnce();
+    second = stage != Stage::kServing;
     impl_->facts.life = ProcessFacts::Life::kDraining;
     log::Info(
         log::event::kStopping, {{"signals", second ? 2 : 1}},
@@ -321,21 +364,13 @@ int Server::Run() {
     const auto wait_ms =
         static_cast<uint64_t>(routing::ToMillis(impl_->reloader->Current()->shutdown_timeout));
     for (const auto& worker : impl_->workers) worker->RequestShutdown(second ? 0 : wait_ms);
-    if (!second) {
-      joiner = std::thread([this, main = pthread_self()] {
-        for (const auto& worker : impl_->workers) worker->Join();
-        pthread_kill(main, SIGUSR1);
+    if (stage == Stage::kServing) {
+      stage = Stage::kDraining;
+      joiner = then_tell([impl = impl_.get()] {
+        for (const auto& worker : impl->workers) worker->Join();
       });
     }
   }
-  joiner.join();
-  impl_->control->Stop();
-  impl_->control->Join();
-  if (impl_->admin != nullptr) {
-    impl_->admin->Stop();
-    impl_->admin->Join();
-  }
-  impl_->http.reset();
   log::Info(log::event::kStopped, {}, "stopped");
   return 0;
 }

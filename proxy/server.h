@@ -26,7 +26,9 @@ class Server {
 
   // "" or what is wrong.
   [[nodiscard]] std::string Start();
-  // Until SIGTERM or SIGINT (drain; a second one ends at once). SIGHUP reloads the configuration.
+  // Until SIGTERM or SIGINT (drain; a second one ends at once, without waiting for a disk or an
+  // operation for more than a few seconds, a third one for nothing). SIGHUP reloads the
+  // configuration.
   // Returns the exit code.
   [[nodiscard]] int Run();
 

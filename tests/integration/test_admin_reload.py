@@ -8,11 +8,13 @@ import pytest
 import certificates
 import paths
 import rawclient as rc
+import slow_disk
 from admin_place import Operator, configuration, wait_operators
 from hang_fleet import Incident, log_of, shared_fleet, wait_all_up
-from processes import free_port, wait_until
+from processes import can_connect, free_port, wait_until
+from router import Router
 from servers import APP_PASSWORD
-from sessions import error_of, login, run
+from sessions import Beside, error_of, login, run
 
 pytestmark = pytest.mark.slow
 
@@ -232,3 +234,38 @@ def test_the_log_file_is_opened_again(routers):
         operator("SELECT 'after'")
     assert any('before' in json.loads(line)['message'] for line in rotated.open())
     assert any('after' in json.loads(line)['message'] for line in log.open())
+
+
+def test_a_second_signal_ends_it_although_the_disk_hangs():
+    """The first one waits for what is to be stored."""
+    flag = paths.run_folder() / 'frozen'
+    router = Router(configuration(shared_fleet()), env=slow_disk.freezable(flag))
+    router.start()
+    try:
+        wait_all_up(router)
+        operator = wait_operators(router)
+        flag.touch()
+        hold = Beside(operator.error, 'HOLD SHARD s1')
+        router.process.send(signal.SIGTERM)
+        wait_until(lambda: not can_connect(router.port), 10, 'nobody listens for clients any more')
+        assert not hold.done(1) and router.process.running(), 'it waits for the disk'
+        router.process.send(signal.SIGTERM)
+        wait_until(lambda: not router.process.running(), 15, 'it ends')
+        assert router.stop() == 1
+        assert 'ended before all was put away' in router.log()
+    finally:
+        flag.unlink(missing_ok=True)
+        router.stop()
+
+
+def test_a_second_signal_while_clients_work_ends_their_sessions(place):
+    _, router, _ = place()
+    client = login(router, 't1')
+    run(client, 'USE tenant_t1', 'BEGIN', 'SELECT COUNT(*) FROM ledger')
+    router.process.send(signal.SIGTERM)
+    wait_until(lambda: not can_connect(router.port), 10, 'nobody listens for clients any more')
+    assert router.process.running()
+    run(client, 'SELECT COUNT(*) FROM ledger')
+    router.process.send(signal.SIGTERM)
+    wait_until(lambda: not router.process.running(), 15, 'it ends')
+    assert router.stop() == 0
