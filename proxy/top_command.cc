@@ -33,14 +33,6 @@ absl::StatusOr<Json> Fetch(const http::Target& target) {
   return fleet;
 }
 
-bool AllServed(const Json& fleet) {
-  const auto& shards = fleet["shards"];
-  return std::all_of(shards.begin(), shards.end(), [](const Json& shard) {
-    const auto state = shard.is_object() ? shard.find("state") : shard.end();
-    return state != shard.end() && *state == "serving";
-  });
-}
-
 // https://no-color.org: any value but the empty one.
 bool WantsColour() {
   const char* const no = std::getenv("NO_COLOR");
@@ -194,7 +186,7 @@ int TopCommand::Once(const http::Target& target, std::ostream& out, std::ostream
   const http::TopLines top = http::RenderTop(
       *fleet, {.width = width == 0 ? 200 : width, .colour = width != 0 && WantsColour()});
   for (const std::string& line : top.lines) out << line << '\n';
-  return AllServed(*fleet) ? 0 : 1;
+  return http::AllServed(*fleet) ? 0 : 1;
 }
 
 int TopCommand::Follow(const http::Target& target, std::ostream& errors) const {

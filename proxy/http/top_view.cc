@@ -36,12 +36,18 @@ constexpr Word kBackendWords[] = {{"down", "down", '!', 0},
                                   {"unknown", "not known", '~', 7},
                                   {"up", "up", ' ', 8}};
 
+// A state's own word where none is known.
+struct Shown {
+  std::string word;
+  char sign;
+  int rank;
+};
 template <size_t kSize>
-Word WordOf(const Word (&words)[kSize], std::string_view state) {
+Shown WordOf(const Word (&words)[kSize], const std::string& state) {
   for (const Word& word : words) {
-    if (word.state == state) return word;
+    if (word.state == state) return {std::string(word.word), word.sign, word.rank};
   }
-  return {state, state, '?', 3};
+  return {state, '?', 3};
 }
 
 std::string Text(const Json& object, const char* key) {
@@ -162,9 +168,9 @@ std::string Verdict(const Json& fleet) {
   const Json& totals = Part(fleet, "totals");
   std::vector<std::string> troubled;
   for (const Json* shard : Rows(fleet, "shards")) {
-    const Word word = WordOf(kShardWords, Text(*shard, "state"));
-    if (word.state != "serving")
-      troubled.push_back(absl::StrCat(Text(*shard, "name"), " is ", std::string(word.word)));
+    const std::string state = Text(*shard, "state");
+    if (state == "serving") continue;
+    troubled.push_back(absl::StrCat(Text(*shard, "name"), " is ", WordOf(kShardWords, state).word));
   }
   const double shards = Number(totals, "shards");
   if (troubled.empty()) return absl::StrFormat("All %.0f shards are served.", shards);
@@ -213,11 +219,11 @@ const std::vector<Column> kBackendColumns = {{" ", 1},
 std::vector<Row> ShardRows(const Json& fleet, size_t width) {
   std::vector<Row> rows;
   for (const Json* shard : Rows(fleet, "shards")) {
-    const Word word = WordOf(kShardWords, Text(*shard, "state"));
+    const Shown word = WordOf(kShardWords, Text(*shard, "state"));
     rows.push_back(
         {word.rank, word.sign, Text(*shard, "name"),
          Line(kShardColumns,
-              {std::string(1, word.sign), Text(*shard, "name"), std::string(word.word),
+              {std::string(1, word.sign), Text(*shard, "name"), word.word,
                Since(*shard, Number(fleet, "now_ms")), Text(*shard, "primary"),
                Short(Number(*shard, "tenants")), Short(Number(*shard, "held")),
                Short(Number(*shard, "per_second")), Short(Number(*shard, "failed_per_second")),
@@ -231,14 +237,14 @@ std::vector<Row> ShardRows(const Json& fleet, size_t width) {
 std::vector<Row> BackendRows(const Json& fleet, size_t width) {
   std::vector<Row> rows;
   for (const Json* backend : Rows(fleet, "backends")) {
-    const Word word = WordOf(kBackendWords, Text(*backend, "state"));
+    const Shown word = WordOf(kBackendWords, Text(*backend, "state"));
     std::vector<std::string> primary_of;
     for (const Json& shard : Part(*backend, "primary_of")) {
       if (shard.is_string()) primary_of.push_back(shard.get<std::string>());
     }
     rows.push_back({word.rank, word.sign, Text(*backend, "name"),
                     Line(kBackendColumns,
-                         {std::string(1, word.sign), Text(*backend, "name"), std::string(word.word),
+                         {std::string(1, word.sign), Text(*backend, "name"), word.word,
                           Since(*backend, Number(fleet, "now_ms")),
                           absl::StrCat(Short(Number(*backend, "connections")), "/",
                                        Short(Number(*backend, "connection_limit"))),
@@ -255,6 +261,13 @@ size_t Columns(std::string_view text) {
   size_t columns = 0;
   for (const char c : text) columns += (static_cast<uint8_t>(c) & 0xC0) != 0x80 ? 1 : 0;
   return columns;
+}
+
+bool AllServed(const Json& fleet) {
+  const std::vector<const Json*> shards = Rows(fleet, "shards");
+  return std::all_of(shards.begin(), shards.end(),
+                     [](const Json* shard) { return Text(*shard, "state") == "serving"; }) &&
+         fleet.contains("shards") && shards.size() == fleet.at("shards").size();
 }
 
 TopLines RenderTop(const Json& fleet, const TopShape& shape) {

@@ -29,6 +29,9 @@ struct TopLines {
 
 [[nodiscard]] TopLines RenderTop(const Json& fleet, const TopShape& shape);
 
+// Every shard says that it is served.
+[[nodiscard]] bool AllServed(const Json& fleet);
+
 // How many columns a text takes: characters, not bytes.
 [[nodiscard]] size_t Columns(std::string_view text);
 

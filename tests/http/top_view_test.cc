@@ -90,6 +90,20 @@ TEST(TopViewTest, RubbishIsShownAsNothing) {
     EXPECT_FALSE(RenderTop(Json::parse(text), {.width = 80}).lines.empty()) << text;
 }
 
+TEST(TopViewTest, AStateThatIsNotKnownIsShownByItsOwnWord) {
+  const Json fleet = Fleet("a_state_of_a_newer_router_with_a_name_that_is_long");
+  const std::string text = Joined(RenderTop(fleet, {.width = 200}));
+  EXPECT_THAT(text, HasSubstr("is a_state_of_a_newer_router_with_a_name_that_is_long"));
+  EXPECT_THAT(text, HasSubstr("? "));
+}
+
+TEST(TopViewTest, AllServedIsWhatEveryShardSays) {
+  EXPECT_TRUE(AllServed(Json::parse(R"({"shards":[{"state":"serving"}]})")));
+  for (const char* text : {"{}", "{\"shards\":1}", "{\"shards\":[1]}", "{\"shards\":[{}]}",
+                           "{\"shards\":[{\"state\":\"serving\"},{\"state\":\"held\"}]}"})
+    EXPECT_FALSE(AllServed(Json::parse(text))) << text;
+}
+
 TEST(ParseUrlTest, TakesWhatPeopleType) {
   const auto plain = ParseUrl("http://10.0.0.1:9306/");
   ASSERT_TRUE(plain.ok());
