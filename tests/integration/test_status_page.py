@@ -161,6 +161,24 @@ def test_what_is_said_when_the_router_is_gone(fleet, routers, window):
     assert any('ERR_' in line for line in window.complaints())  # that it was away is all the console says
 
 
+def test_a_history_that_can_not_be_had_is_asked_for_again_in_a_while(fleet, routers, window):
+    page = Pages(routers(router_module.configuration({'acme': fleet()})))
+    window.open(page.base + '/')
+    window.wait_text('#live', 'live')
+    window.run(
+        "window.askedAt = []; const real = window.fetch;"
+        "window.fetch = (path, ...more) => {"
+        "  if (!String(path).includes('/history')) return real(path, ...more);"
+        "  window.askedAt.push(performance.now());"
+        "  return Promise.reject(new Error('refused by the test'));"
+        "};"
+    )
+    window.wait('it asks twice', lambda: len(window.run('return window.askedAt')) >= 2, 40)
+    first, second = window.run('return window.askedAt.slice(0, 2)')
+    assert second - first > 2900, (first, second)
+    window.wait_text('#live', 'live')
+
+
 def test_more_pages_than_streams(fleet, routers, window):
     config = router_module.configuration({'acme': fleet()}, http={'max_streams': 0})
     page = Pages(routers(config))

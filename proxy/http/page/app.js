@@ -13,6 +13,7 @@ const TRY_STREAM_AGAIN_MS = 60000;
 const STALE_MS = 4000;
 const EVENTS_ASKED = 300;
 const EVENTS_SHOWN = 40;
+const RETRY_MS = 3000;
 
 const model = new Model();
 const detail = new DetailView(model, (name) => fleet.wanted.add(name));
@@ -141,6 +142,8 @@ async function askForHistories() {
     model.takeHistory(await getJson(`/api/v1/history?shards=${names.map(encodeURIComponent).join(',')}`));
   } catch (error) {
     for (const name of names) fleet.wanted.add(name);
+    setTimeout(() => { asking = false; }, RETRY_MS);  // the next picture asks again
+    return;
   }
   asking = false;
   render();
