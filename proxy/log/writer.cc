@@ -48,6 +48,13 @@ int64_t Millis(std::chrono::system_clock::time_point time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
 
+// Of the limit on repeats: a clock that is set must not hold lines back, or let a flood through.
+int64_t SteadyMs() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
 bool WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = write(fd, text.data(), text.size());
@@ -123,7 +130,7 @@ void Writer::sink_it_(const spdlog::details::log_msg& message) {
   const Record record = Unpack(packed);
   Stamp stamp{.unix_ms = Millis(message.time), .level = LevelOf(message.level)};
   const RepeatLimiter::Answer answer =
-      repeats_.Note(record.key, packed, static_cast<int>(stamp.level), stamp.unix_ms);
+      repeats_.Note(record.key, packed, static_cast<int>(stamp.level), SteadyMs());
   if (!answer.passes) {
     held_back_.fetch_add(1, std::memory_order_relaxed);
     return;
@@ -142,10 +149,11 @@ void Writer::Emit(const Record& record, const Stamp& stamp) {
   }
 }
 
-void Writer::TellHeldBack(int64_t now_ms, bool all) {
+void Writer::TellHeldBack(bool all) {
+  const int64_t unix_ms = Millis(std::chrono::system_clock::now());
   for (const RepeatLimiter::Summary& summary :
-       all ? repeats_.TakeAll() : repeats_.Overdue(now_ms)) {
-    Emit(Unpack(summary.line), {.unix_ms = now_ms,
+       all ? repeats_.TakeAll() : repeats_.Overdue(SteadyMs())) {
+    Emit(Unpack(summary.line), {.unix_ms = unix_ms,
                                 .level = static_cast<Level>(summary.level),
                                 .repeated = summary.repeated});
   }
@@ -162,12 +170,12 @@ void Writer::flush_() {
     overdue_ = !changes_.empty();
   }
   ReopenIfAsked();
-  TellHeldBack(Millis(std::chrono::system_clock::now()), /*all=*/false);
+  TellHeldBack(/*all=*/false);
 }
 
 void Writer::Finish() {
   const std::lock_guard lock(mutex_);
-  TellHeldBack(Millis(std::chrono::system_clock::now()), /*all=*/true);
+  TellHeldBack(/*all=*/true);
 }
 
 Counts Writer::counts() const {

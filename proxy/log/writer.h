@@ -54,7 +54,7 @@ class Writer final : public spdlog::sinks::base_sink<std::mutex> {
   bool TakeChange();  // false: there is none
   void CloseFile();
   void ReopenIfAsked();
-  void TellHeldBack(int64_t now_ms, bool all);
+  void TellHeldBack(bool all);
   void Emit(const Record& record, const Stamp& stamp);
 
   std::mutex change_mutex_;
