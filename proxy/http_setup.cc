@@ -55,7 +55,7 @@ class LiveSource final : public http::FleetSource {
     setup_.registry->ReadShards(out);
   }
   std::vector<uint64_t> TenantCounts(const TopologyPtr& topology) const override {
-    return setup_.directory_count->Of(topology, WallMs());
+    return setup_.directory_count->Of(topology, SteadyMs());
   }
   std::vector<Connections> BackendConnections(const routing::Topology& topology) const override {
     std::vector<Connections> connections;
@@ -86,8 +86,8 @@ class LiveSource final : public http::FleetSource {
   std::vector<control::Operation> Operations() const override {
     return setup_.control->operation_log().All();
   }
-  std::vector<control::Incident> Incidents(size_t most) const override {
-    return setup_.control->incident_log().Newest(most);
+  std::vector<control::IncidentFacts> Incidents(size_t most) const override {
+    return setup_.control->incident_log().NewestFacts(most);
   }
   std::optional<control::Incident> FindIncident(uint64_t id) const override {
     return setup_.control->incident_log().Find(id);
@@ -95,10 +95,7 @@ class LiveSource final : public http::FleetSource {
   std::vector<http::UnknownFacts> Unknown(size_t most) const override {
     const control::ControlLoop::UnknownList list = setup_.control->Unknown();
     // The loops' clock is CLOCK_MONOTONIC, as this one is.
-    const int64_t mono_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                std::chrono::steady_clock::now().time_since_epoch())
-                                .count();
-    const int64_t offset_ms = WallMs() - mono_ms;
+    const int64_t offset_ms = WallMs() - SteadyMs();
     std::vector<http::UnknownFacts> facts;
     for (auto it = list.statements.rbegin(); it != list.statements.rend() && facts.size() < most;
          ++it) {
@@ -125,9 +122,11 @@ struct HttpSide::Impl {
   LiveSource source;
   std::unique_ptr<http::FleetSampler> sampler;
 
-  mutable std::mutex mutex;  // of what Replace changes
+  mutable std::mutex mutex;  // of the next two
   std::shared_ptr<const AdminLogin> admin_login;
-  std::shared_ptr<http::HttpServer> server;
+  // Others use it with the mutex, and never keep it: its end joins its threads, and must not come
+  // to one of them. Its owner destroys it without the mutex, which its threads may be waiting for.
+  std::unique_ptr<http::HttpServer> server;
   std::string files;  // a hash of the certificate and key that the server has
 
   explicit Impl(Setup given)
@@ -137,9 +136,14 @@ struct HttpSide::Impl {
 
   [[nodiscard]] http::HttpServer::Options ServerOptions(const config::Options& options) const;
   [[nodiscard]] http::Pages MakePages() const;
-  [[nodiscard]] std::shared_ptr<http::HttpServer> Server() const {
+  // The one before.
+  [[nodiscard]] std::unique_ptr<http::HttpServer> Exchange(std::unique_ptr<http::HttpServer> next) {
     const std::lock_guard lock(mutex);
-    return server;
+    return std::exchange(server, std::move(next));
+  }
+  void WakeStreams() const {
+    const std::lock_guard lock(mutex);
+    if (server != nullptr) server->WakeStreams();
   }
 };
 
@@ -181,21 +185,20 @@ HttpSide::HttpSide(Setup setup) : impl_(std::make_unique<Impl>(std::move(setup))
 // Streams end before the sampler that feeds them.
 HttpSide::~HttpSide() {
   if (impl_->sampler != nullptr) impl_->sampler->Stop();
-  impl_->server.reset();
+  impl_->Exchange(nullptr).reset();
 }
 
 std::string HttpSide::Start() {
-  impl_->sampler = std::make_unique<http::FleetSampler>(&impl_->source, [impl = impl_.get()] {
-    if (const auto server = impl->Server(); server != nullptr) server->WakeStreams();
-  });
+  impl_->sampler = std::make_unique<http::FleetSampler>(
+      &impl_->source, [impl = impl_.get()] { impl->WakeStreams(); });
   const http::HttpServer::Options options = impl_->ServerOptions(*impl_->setup.options);
   const bool tls = options.tls.has_value();
   if (tls) impl_->files = FilesOf(*options.tls);
   auto started = http::HttpServer::Start(options, impl_->MakePages());
   if (!started.ok()) return "http: " + std::string(started.status().message());
-  impl_->server = *std::move(started);
+  const std::string address = absl::StrCat(options.host, ":", (*started)->port());
+  impl_->Exchange(*std::move(started)).reset();
   impl_->sampler->Start();
-  const std::string address = absl::StrCat(options.host, ":", impl_->server->port());
   log::Info(log::event::kListening, {{"address", address}, {"what", "http"}},
             absl::StrCat("status page and metrics on ", tls ? "https" : "http", "://", address,
                          "/ and /metrics"));
@@ -218,17 +221,12 @@ void HttpSide::Replace(const std::shared_ptr<const config::Options>& options) {
     return;
   }
   impl_->files = FilesOf(*wanted.tls);
-  std::shared_ptr<http::HttpServer> before = *std::move(next);
-  {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->server.swap(before);
-  }
-  before.reset();  // live pages connect anew
+  impl_->Exchange(*std::move(next)).reset();  // live pages connect anew
 }
 
 http::HttpServer::Counts HttpSide::counts() const {
-  const auto server = impl_->Server();
-  return server == nullptr ? http::HttpServer::Counts{} : server->counts();
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->server == nullptr ? http::HttpServer::Counts{} : impl_->server->counts();
 }
 
 }  // namespace bulkhead

@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 
 #include <algorithm>
+#include <chrono>
 #include <ctime>
 
 #include "proxy/http_setup.h"
@@ -12,6 +13,12 @@
 #include "proxy/session/pins.h"
 
 namespace bulkhead {
+
+int64_t SteadyMs() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
 
 std::vector<uint64_t> DirectoryCount::Of(const TopologyPtr& topology, int64_t now_ms) {
   const std::lock_guard lock(mutex_);
@@ -135,7 +142,7 @@ metrics::TopologyView ProcessFacts::Topology() {
     options = options_;
   }
   const auto topology = control == nullptr ? options->topology : control->Snapshot();
-  return TopologyViewOf(*topology, directory_count.Of(topology, std::time(nullptr) * 1000),
+  return TopologyViewOf(*topology, directory_count.Of(topology, SteadyMs()),
                         options->pools.max_connections);
 }
 

@@ -25,13 +25,16 @@ namespace bulkhead {
 
 class HttpSide;
 
+// Of the clock that does not go back.
+[[nodiscard]] int64_t SteadyMs();
+
 // How many tenants have an entry for each shard. Walks the whole directory (about 50 ms for a
 // million), so only when the topology has changed, and at most once in ten seconds.
 class DirectoryCount {
  public:
   static constexpr int64_t kLeastMs = 10'000;
   using TopologyPtr = std::shared_ptr<const routing::Topology>;
-  // By shard index. `now_ms`: of any clock that does not go back.
+  // By shard index. `now_ms`: SteadyMs.
   [[nodiscard]] std::vector<uint64_t> Of(const TopologyPtr& topology, int64_t now_ms);
 
  private:

@@ -210,6 +210,16 @@ std::vector<Incident> IncidentLog::Newest(size_t most) const {
   return newest;
 }
 
+std::vector<IncidentFacts> IncidentLog::NewestFacts(size_t most) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<IncidentFacts> newest;
+  for (auto it = incidents_.rbegin(); it != incidents_.rend() && newest.size() < most; ++it) {
+    newest.push_back(*it);
+    newest.back().moments = it->timeline.size();
+  }
+  return newest;
+}
+
 std::optional<Incident> IncidentLog::Find(uint64_t id) const {
   const std::lock_guard lock(mutex_);
   for (const Incident& incident : incidents_) {

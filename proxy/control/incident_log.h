@@ -45,7 +45,8 @@ struct IncidentNumbers {
   uint64_t reset = 0;      // connections that were reset under a statement
 };
 
-struct Incident {
+// All but the moments.
+struct IncidentFacts {
   uint64_t id = 0;  // from 1
   std::string backend;
   std::vector<std::string> shards;
@@ -59,6 +60,10 @@ struct Incident {
   int64_t released_ms = 0;  // what was held is let go
   int64_t over_ms = 0;
   IncidentNumbers numbers;
+  size_t moments = 0;  // of its timeline; told by NewestFacts only
+};
+
+struct Incident : IncidentFacts {
   std::vector<IncidentMoment> timeline;  // by time
   uint64_t left_out = 0;                 // moments beyond the limit
 };
@@ -94,6 +99,8 @@ class IncidentLog {
   [[nodiscard]] bool any_open() const;
   // The newest first.
   [[nodiscard]] std::vector<Incident> Newest(size_t most) const;
+  // The same, for who asks often: a timeline is long to copy.
+  [[nodiscard]] std::vector<IncidentFacts> NewestFacts(size_t most) const;
   [[nodiscard]] std::optional<Incident> Find(uint64_t id) const;
   // From a store, before anything is added. What was open then is over: `now_ms`.
   void Restore(std::vector<Incident> incidents, int64_t now_ms);

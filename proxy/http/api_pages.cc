@@ -104,7 +104,7 @@ Response Unknown(const FleetSource& source, const Request& request) {
 
 Response Incidents(const FleetSource& source, const Request& request) {
   Json rows = Json::array();
-  for (const control::Incident& incident : source.Incidents(Number(request, "limit", 50, 200)))
+  for (const control::IncidentFacts& incident : source.Incidents(Number(request, "limit", 50, 200)))
     rows.push_back(IncidentSummary(incident));
   return JsonAnswer(Dump({{"incidents", std::move(rows)}}));
 }

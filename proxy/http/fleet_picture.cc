@@ -31,7 +31,7 @@ class PictureMaker {
       for (const routing::BackendId replica : shard->replicas)
         roles_[replica].replica_of.push_back(shard->name);
     }
-    for (const control::Incident& incident : parts.incidents) {
+    for (const control::IncidentFacts& incident : parts.incidents) {
       if (incident.over_ms != 0) continue;
       for (const std::string& shard : incident.shards) open_incidents_[shard] = incident.id;
     }
@@ -196,7 +196,7 @@ Json PictureMaker::Totals() const {
 
 Json PictureMaker::Incidents() const {
   Json incidents = Json::array();
-  for (const control::Incident& incident : parts_.incidents)
+  for (const control::IncidentFacts& incident : parts_.incidents)
     incidents.push_back(IncidentSummary(incident));
   return incidents;
 }
@@ -235,7 +235,7 @@ std::string Array(const std::vector<std::string>& now, const std::vector<std::st
 
 }  // namespace
 
-Json IncidentSummary(const control::Incident& incident) {
+Json IncidentSummary(const control::IncidentFacts& incident) {
   Json one;
   one["id"] = incident.id;
   one["backend"] = incident.backend;
@@ -252,7 +252,7 @@ Json IncidentSummary(const control::Incident& incident) {
   one["most_held"] = incident.numbers.most_held;
   one["refused"] = incident.numbers.refused;
   one["unknown"] = incident.numbers.unknown;
-  one["moments"] = incident.timeline.size();
+  one["moments"] = incident.moments;
   return one;
 }
 

@@ -52,14 +52,14 @@ struct PictureParts {
   std::vector<ShardRates> rates{};                      // by shard index
   std::vector<uint64_t> tenants{};                      // by shard index
   std::vector<FleetSource::Connections> connections{};  // by backend index
-  std::vector<control::Incident> incidents{};
+  std::vector<control::IncidentFacts> incidents{};
   int64_t sessions = 0;
   uint64_t last_event = 0;
   int64_t now_ms = 0;
 };
 
 // One incident without its moments.
-[[nodiscard]] Json IncidentSummary(const control::Incident& incident);
+[[nodiscard]] Json IncidentSummary(const control::IncidentFacts& incident);
 
 [[nodiscard]] FleetPicture MakePicture(const PictureParts& parts);
 

@@ -22,6 +22,17 @@ int64_t WallMs() {
       .count();
 }
 
+int64_t SteadyMs() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+// Counters of several threads, read one after the other: never less than nothing.
+double Risen(uint64_t before, uint64_t now) {
+  return now > before ? static_cast<double>(now - before) : 0;
+}
+
 uint64_t FailuresOf(const metrics::ShardTotals& totals) {
   uint64_t failed = 0;
   for (const metrics::StatementOutcome outcome : kFailures)
@@ -39,8 +50,8 @@ ShardRates RatesOf(const metrics::ShardTotals& before, const metrics::ShardTotal
                    double seconds) {
   const Buckets since = Since(before.buckets, now.buckets);
   ShardRates rates;
-  rates.per_second = static_cast<double>(AllOf(now) - AllOf(before)) / seconds;
-  rates.failed = static_cast<double>(FailuresOf(now) - FailuresOf(before)) / seconds;
+  rates.per_second = Risen(AllOf(before), AllOf(now)) / seconds;
+  rates.failed = Risen(FailuresOf(before), FailuresOf(now)) / seconds;
   rates.p50_ms = QuantileMs(since, 0.5);
   rates.p99_ms = QuantileMs(since, 0.99);
   return rates;
@@ -50,7 +61,7 @@ ShardRates RatesOf(const metrics::ShardTotals& before, const metrics::ShardTotal
 
 FleetSampler::FleetSampler(const FleetSource* source, std::function<void()> changed)
     : source_(source), changed_(std::move(changed)) {
-  Look(WallMs());  // whoever asks first finds a picture
+  Look(WallMs(), SteadyMs());  // whoever asks first finds a picture
 }
 
 FleetSampler::~FleetSampler() { Stop(); }
@@ -72,7 +83,7 @@ void FleetSampler::Run() {
   std::unique_lock lock(mutex_);
   while (!wake_.wait_for(lock, kLook, [this] { return stopping_; })) {
     lock.unlock();
-    Look(WallMs());
+    Look(WallMs(), SteadyMs());
     lock.lock();
   }
 }
@@ -88,7 +99,7 @@ uint64_t FleetSampler::StatesOf(const metrics::HealthView* health) {
   return states;
 }
 
-void FleetSampler::Look(int64_t now_ms) {
+void FleetSampler::Look(int64_t now_ms, int64_t steady_ms) {
   const FleetSource::TopologyPtr topology = source_->Topology();
   const std::shared_ptr<const metrics::HealthView> health = source_->Health();
   const uint64_t states = StatesOf(health.get());
@@ -102,7 +113,8 @@ void FleetSampler::Look(int64_t now_ms) {
     totals_.resize(size);
     rates_.assign(size, {});
     source_->ReadShards(&totals_);
-    Count(*topology, totals_, health.get(), now_ms);
+    Count(*topology, totals_, health.get(), steady_ms);
+    EndStep(now_ms, steady_ms);
   }
   TakePicture(topology, health, now_ms);
   if (changed_) changed_();
@@ -110,16 +122,20 @@ void FleetSampler::Look(int64_t now_ms) {
 
 void FleetSampler::Count(const routing::Topology& topology,
                          const std::vector<metrics::ShardTotals>& totals,
-                         const metrics::HealthView* health, int64_t now_ms) {
-  const double seconds =
-      std::max(static_cast<double>(now_ms - std::exchange(counted_ms_, now_ms)) / 1000, 0.001);
+                         const metrics::HealthView* health, int64_t steady_ms) {
+  const double seconds = std::max(
+      static_cast<double>(steady_ms - std::exchange(counted_ms_, steady_ms)) / 1000, 0.001);
   const std::lock_guard lock(mutex_);
   absl::erase_if(shards_,
                  [&](const auto& entry) { return topology.FindShard(entry.first) == nullptr; });
   for (const routing::Shard* shard : topology.shards()) {
     Followed& followed = shards_[shard->name];
     const metrics::ShardTotals& now = totals[shard->id.index];
-    if (!std::exchange(followed.known, true)) followed.before = followed.step_before = now;
+    if (followed.id != shard->id) {  // also another one of the same name
+      followed = {};
+      followed.id = shard->id;
+      followed.before = followed.step_before = now;
+    }
     rates_[shard->id.index] = RatesOf(followed.before, now, seconds);
     followed.before = now;
   }
@@ -131,13 +147,15 @@ void FleetSampler::Count(const routing::Topology& topology,
       it->second.most_held = std::max(it->second.most_held, static_cast<uint32_t>(held));
     }
   }
-  if (step_ms_ == 0) step_ms_ = now_ms;
-  if (now_ms - step_ms_ >= ShardHistory::kStepSeconds * 1000 - 100) EndStep(now_ms);
 }
 
-// With the mutex. After a pause of the process (a long step) the rates are the pause's mean.
-void FleetSampler::EndStep(int64_t now_ms) {
-  const double seconds = static_cast<double>(now_ms - std::exchange(step_ms_, now_ms)) / 1000;
+// If it is over. After a pause of the process (a long step) the rates are the pause's mean.
+void FleetSampler::EndStep(int64_t now_ms, int64_t steady_ms) {
+  if (step_ms_ == 0) step_ms_ = steady_ms;
+  if (steady_ms - step_ms_ < ShardHistory::kStepSeconds * 1000 - 100) return;
+  const double seconds =
+      std::max(static_cast<double>(steady_ms - std::exchange(step_ms_, steady_ms)) / 1000, 0.001);
+  const std::lock_guard lock(mutex_);
   for (auto& [name, followed] : shards_) {
     const ShardRates rates = RatesOf(followed.step_before, followed.before, seconds);
     followed.history.Add({.per_second = static_cast<float>(rates.per_second),

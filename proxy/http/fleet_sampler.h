@@ -48,21 +48,22 @@ class FleetSampler {
   [[nodiscard]] std::string HistoryJson(const std::vector<std::string>& shards) const;
 
   // For tests, and for Start's thread: what is due at this time.
-  void Look(int64_t now_ms);
+  // `steady_ms`: the same moment by the clock that does not go back, which rates are of.
+  void Look(int64_t now_ms, int64_t steady_ms);
 
  private:
   struct Followed {
     metrics::ShardTotals before{};       // a second ago
     metrics::ShardTotals step_before{};  // at the last sample of the history
     uint32_t most_held = 0;              // since then
-    bool known = false;
+    routing::ShardId id{};               // whose counters these are
     ShardHistory history;
   };
 
   void Run();
   void Count(const routing::Topology& topology, const std::vector<metrics::ShardTotals>& totals,
-             const metrics::HealthView* health, int64_t now_ms);
-  void EndStep(int64_t now_ms);
+             const metrics::HealthView* health, int64_t steady_ms);
+  void EndStep(int64_t now_ms, int64_t steady_ms);
   [[nodiscard]] static uint64_t StatesOf(const metrics::HealthView* health);
   void TakePicture(const FleetSource::TopologyPtr& topology,
                    const std::shared_ptr<const metrics::HealthView>& health, int64_t now_ms);
@@ -73,8 +74,8 @@ class FleetSampler {
 
   // The sampling thread's.
   int looks_ = 0;
-  int64_t counted_ms_ = 0;  // when Count was last called
-  int64_t step_ms_ = 0;     // when the last sample of the history ended
+  int64_t counted_ms_ = 0;  // steady: when Count was last called
+  int64_t step_ms_ = 0;     // steady: when the last sample of the history ended
   uint64_t states_ = 0;
   uint64_t number_ = 0;
   uint64_t last_event_ = 0;

@@ -64,7 +64,7 @@ class FleetSource {
   [[nodiscard]] virtual std::vector<control::Event> EventsAfter(uint64_t id) const = 0;
   [[nodiscard]] virtual std::vector<control::Operation> Operations() const = 0;
   // The newest first.
-  [[nodiscard]] virtual std::vector<control::Incident> Incidents(size_t most) const = 0;
+  [[nodiscard]] virtual std::vector<control::IncidentFacts> Incidents(size_t most) const = 0;
   [[nodiscard]] virtual std::optional<control::Incident> FindIncident(uint64_t id) const = 0;
   // The newest first.
   [[nodiscard]] virtual std::vector<UnknownFacts> Unknown(size_t most) const = 0;

@@ -50,6 +50,8 @@ TEST(IncidentLogTest, TellsAHangFromTheLastByteToTheEnd) {
   EXPECT_FALSE(log.any_open());
 
   const Incident incident = log.Newest(1).at(0);
+  EXPECT_EQ(log.NewestFacts(1).at(0).id, incident.id);
+  EXPECT_EQ(log.NewestFacts(1).at(0).moments, incident.timeline.size());
   EXPECT_EQ(incident.backend, "db1");
   EXPECT_EQ(incident.worst, "down");
   EXPECT_THAT(incident.shards, ElementsAre("s1"));

@@ -42,6 +42,17 @@ class FakeSource final : public FleetSource {
   static void Must(const absl::Status& status) {
     if (!status.ok()) std::abort();
   }
+  // Dropped and made anew: the same name, another id.
+  void ReplaceShard(const std::string& name) {
+    routing::TopologyBuilder builder(*topology);
+    const std::string tenant = "t" + name.substr(1);
+    const std::string primary = topology->backend(topology->FindShard(name)->primary)->name;
+    Must(builder.DropTenant(tenant));
+    Must(builder.DropShard(name));
+    Must(builder.AddShard({.name = name, .primary = primary}));
+    Must(builder.AddTenant({.name = tenant, .shard = name}));
+    topology = *builder.Build();
+  }
   // A copy to change; published when it is given back.
   [[nodiscard]] metrics::HealthView View() const { return *health; }
   void Publish(metrics::HealthView view) {
@@ -72,9 +83,12 @@ class FakeSource final : public FleetSource {
     return after;
   }
   std::vector<control::Operation> Operations() const override { return operations; }
-  std::vector<control::Incident> Incidents(size_t most) const override {
-    std::vector<control::Incident> newest(incidents.rbegin(), incidents.rend());
-    if (newest.size() > most) newest.resize(most);
+  std::vector<control::IncidentFacts> Incidents(size_t most) const override {
+    std::vector<control::IncidentFacts> newest;
+    for (auto it = incidents.rbegin(); it != incidents.rend() && newest.size() < most; ++it) {
+      newest.push_back(*it);
+      newest.back().moments = it->timeline.size();
+    }
     return newest;
   }
   std::optional<control::Incident> FindIncident(uint64_t id) const override {

@@ -113,7 +113,11 @@ class SamplerTest : public ::testing::Test {
  protected:
   // A second of looks.
   void Second() {
-    for (int i = 0; i < FleetSampler::kLooksPerSample; ++i) sampler_.Look(now_ms_ += 250);
+    for (int i = 0; i < FleetSampler::kLooksPerSample; ++i) Look();
+  }
+  void Look() {
+    now_ms_ += 250;
+    sampler_.Look(now_ms_, now_ms_);
   }
   Json Shard(size_t index) { return Parse(sampler_.Picture()->Whole())["shards"][index]; }
 
@@ -166,9 +170,9 @@ TEST_F(SamplerTest, AChangeOfStateIsPicturedAtOnce) {
   const uint64_t calm = sampler_.Picture()->number;
   Second();
   EXPECT_EQ(sampler_.Picture()->number, calm + 1);  // one a second
-  while (sampler_.Picture()->number == calm + 1) sampler_.Look(now_ms_ += 250);
+  while (sampler_.Picture()->number == calm + 1) Look();
   source_.Publish(Frozen(source_, 0));
-  sampler_.Look(now_ms_ += 250);
+  Look();
   EXPECT_EQ(sampler_.Picture()->number, calm + 3);
   EXPECT_EQ(Shard(0)["state"], "held");
 }
@@ -181,6 +185,27 @@ TEST_F(SamplerTest, ShardsComeAndGo) {
   source_.SetShards(1);
   for (int i = 0; i < 10; ++i) Second();
   EXPECT_EQ(Parse(sampler_.HistoryJson({"s1", "s5"}))["shards"].size(), 1u);
+}
+
+// Another place among the counters, or the same one that begins anew.
+TEST_F(SamplerTest, AShardThatIsMadeAnewBeginsAnew) {
+  Add(&source_, 0, 1'000'000, 1'000, 4);
+  for (int i = 0; i < 12; ++i) Second();
+  source_.ReplaceShard("s1");
+  source_.totals[0] = {};
+  Second();
+  EXPECT_EQ(Shard(0)["per_second"], 0);
+  EXPECT_EQ(Shard(0)["failed_per_second"], 0);
+  EXPECT_EQ(Parse(sampler_.HistoryJson({"s1"}))["shards"]["s1"]["held"].size(), 0u);
+}
+
+TEST_F(SamplerTest, AClockThatIsSetBackIsNoRate) {
+  Second();
+  Add(&source_, 0, 500, 0, 4);
+  const int64_t steady_ms = now_ms_;
+  for (int i = 1; i <= FleetSampler::kLooksPerSample; ++i)
+    sampler_.Look(now_ms_ - 3'600'000, steady_ms + 250 * i);
+  EXPECT_NEAR(Shard(0)["per_second"].get<double>(), 500, 5);
 }
 
 TEST(SamplerThreadTest, TakesPicturesByItself) {
@@ -200,7 +225,10 @@ TEST(FleetStreamTest, TheWholeFirstThenWhatChanged) {
   FleetSampler sampler(&source, {});
   int64_t now_ms = 4'000'000'000'000;
   const auto second = [&] {
-    for (int i = 0; i < FleetSampler::kLooksPerSample; ++i) sampler.Look(now_ms += 250);
+    for (int i = 0; i < FleetSampler::kLooksPerSample; ++i) {
+      now_ms += 250;
+      sampler.Look(now_ms, now_ms);
+    };
   };
   second();
   FleetStream stream(&sampler);
