@@ -22,6 +22,7 @@ def place(routers):
     """start(**configuration) gives (fleet, router, operator); everything is thawed in the end."""
     fleet = shared_fleet()
     fleet.clear()
+    fleet.forget_routers()
     opened = []
 
     def start(**changes):
