@@ -77,7 +77,7 @@ def test_example(router, example):
             operator.error(statement)
         for statement in BEFORE.get(words, []):
             operator.said(statement)
-        if words in ('DRILL HANG', 'CANCEL OPERATION'):  # a drill is for a shard that serves, and one comes back by and by
+        if words in ('DRILL HANG', 'CANCEL OPERATION'):  # what was down before serves again by and by
             state = "SELECT state FROM shards WHERE name = 's1'"
             wait_until(lambda: operator.value(state) == 'serving', 90, 'it serves as ever')
         client = drill = None
