@@ -148,11 +148,14 @@ int main(int argc, char** argv) {
   bulkhead::http::FleetSampler sampler(&source, {});
   std::vector<double> picture;
   int64_t now_ms = int64_t{4'000'000'000'000};
+  const auto look = [&] {
+    now_ms += 250;
+    sampler.Look(now_ms, now_ms);
+  };
   for (size_t i = 0; i < rounds; ++i) {
-    for (int look = 1; look < bulkhead::http::FleetSampler::kLooksPerSample; ++look)
-      sampler.Look(now_ms += 250);
+    for (int n = 1; n < bulkhead::http::FleetSampler::kLooksPerSample; ++n) look();
     const auto began = Clock::now();
-    sampler.Look(now_ms += 250);
+    look();
     picture.push_back(Ms(Clock::now() - began));
   }
   std::printf("the status page's picture, once a second %6.1f ms  (%.1f MB as JSON)\n",
