@@ -39,7 +39,7 @@ _count = itertools.count(1)
 
 
 class ChangeFleet:
-    """Server n is backend `db{n}`. db1 begins as the primary of shard s1 with tenant t1, the others as replicas."""
+    """Server n is backend `db{n}`. db1 begins as the primary of shard s1 with tenant t1; the others are replicas."""
 
     def __init__(self, kind: str, name: str, count: int = 2, settings=()):
         self.kind = kind

@@ -247,6 +247,14 @@ class Comparison:
         self.closed += other.closed
 
 
+def clear(server, tenant: str) -> None:
+    """What an earlier load has left: ids begin anew with each."""
+    server.execute(f'TRUNCATE tenant_{tenant}.ledger')
+    for identity, parts in rows_of(server, tenant).items():
+        if 'table' in parts:
+            server.execute(f'DROP TABLE tenant_{tenant}.made_{identity}')
+
+
 def rows_of(server, tenant: str) -> dict[int, list]:
     """The parts that are there, by id; a part that is there twice is listed twice."""
     found: dict[int, list] = defaultdict(list)

@@ -54,7 +54,7 @@ class Switching:
         return self.router.ask(f'SWITCHOVER SHARD s1 TO db{to or self.other} {options}')
 
     def load(self, clients: int = 6, **options) -> Load:
-        self.fleet[self.primary].execute(f'TRUNCATE tenant_{TENANT}.ledger')
+        ledger.clear(self.fleet[self.primary], TENANT)
         load = Load(self.router, {TENANT: clients}, **{'mix': MIX, **options})
         wait_until(
             lambda: self.router.metric('bulkhead_statements_total', shard='s1', outcome='ok') > 20, 20, 'work flows'
