@@ -76,10 +76,11 @@ class BackendPool : public BackendConnectionOwner {
   // something that may write), tells their sessions, and closes the free ones. What is lent to a
   // session and idle stays, and is asked with a ping before it is used. Returns the ones under
   // which the server may still be running something.
+  // `idle_too`: it will not be this shard's any more; what sessions hold there is lost now.
   // `silent_before_ns`: only where nothing was sent or received since then; UINT64_MAX: wherever.
   [[nodiscard]] std::vector<AbandonedConnection> GiveUp(routing::BackendId backend,
-                                                        bool writes_only,
-                                                        uint64_t silent_before_ns);
+                                                        bool writes_only, uint64_t silent_before_ns,
+                                                        bool idle_too = false);
   // For sessions that end: nothing is kept for them any more.
   void Forget(LinkUser* user);
 

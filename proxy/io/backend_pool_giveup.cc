@@ -12,7 +12,7 @@ namespace bulkhead::io {
 using session::BackendLink;
 
 std::vector<AbandonedConnection> BackendPool::GiveUp(routing::BackendId backend, bool writes_only,
-                                                     uint64_t silent_before_ns) {
+                                                     uint64_t silent_before_ns, bool idle_too) {
   std::vector<BackendConnection*> concerned;
   for (const auto& [raw, connection] : connections_) {
     if (raw->backend == backend) concerned.push_back(raw);
@@ -26,7 +26,7 @@ std::vector<AbandonedConnection> BackendPool::GiveUp(routing::BackendId backend,
     const bool idle = !connection->in_exchange() && !connection->HasUnsent() &&
                       (owner == nullptr || owner->idle() ||
                        owner->state() == session::Session::State::ExpectGate);
-    if (idle && connection->use == BackendLink::Use::kLent) {
+    if (idle && !idle_too && connection->use == BackendLink::Use::kLent) {
       connection->needs_ping = true;
       continue;
     }

@@ -115,7 +115,8 @@ class Worker {
   // Resets the connections of a backend that is given up, and answers what ran on them.
   // `writes_only`: of those under which a statement that may write is running.
   // See BackendPool::GiveUp.
-  void PostGiveUp(routing::BackendId backend, bool writes_only, uint64_t silent_before_ns);
+  void PostGiveUp(routing::BackendId backend, bool writes_only, uint64_t silent_before_ns,
+                  bool idle_too = false);
   // Whoever awaits `done` (called on this worker's thread) knows that from then on every statement
   // here sees what the gates said when this was posted.
   void PostCountBusy(BusyFilter filter, std::function<void(const BusyCount&)> done);

@@ -74,10 +74,11 @@ void Worker::PostTables(std::shared_ptr<const routing::TransactionalTables> tabl
   });
 }
 
-void Worker::PostGiveUp(routing::BackendId backend, bool writes_only, uint64_t silent_before_ns) {
-  loop_.Post([this, backend, writes_only, silent_before_ns] {
+void Worker::PostGiveUp(routing::BackendId backend, bool writes_only, uint64_t silent_before_ns,
+                        bool idle_too) {
+  loop_.Post([this, backend, writes_only, silent_before_ns, idle_too] {
     std::vector<AbandonedConnection> abandoned =
-        pool_->GiveUp(backend, writes_only, silent_before_ns);
+        pool_->GiveUp(backend, writes_only, silent_before_ns, idle_too);
     setup_.gate_keeper->NoteAbandoned(backend, std::move(abandoned));
   });
 }

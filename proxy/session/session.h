@@ -269,6 +269,7 @@ class Session {
   void BeginAnew(bool server_charsets);
 
   // session_link.cc
+  [[nodiscard]] RouteTarget HomeOf(const RouteTarget& target) const;
   void Place(const RouteTarget& target, std::span<uint8_t> head);
   void LoseLinkIfMoved(const RouteTarget& target);
   [[nodiscard]] bool HomeMoved() const;
@@ -338,6 +339,7 @@ class Session {
   uint8_t changes_refused_ = 0;  // COM_CHANGE_USER
   uint16_t status_ = 0;          // server status flags as the client knows them
   PinSet pins_;
+  routing::ShardId link_shard_;    // whose data link_ is for; invalid: nobody's
   routing::Epoch placed_in_;       // version of the topology in which link_ was had
   bool lost_transaction_ = false;  // its connection died between two commands: the next one is told
   bool lost_state_ = false;

@@ -21,7 +21,8 @@ constexpr int kRetryAfterMs = 500;
 
 // Finds the connection for the command in `head` and sends it, or keeps it until there is one.
 void Session::Place(const RouteTarget& target, std::span<uint8_t> head) {
-  LoseLinkIfMoved(target);
+  const RouteTarget home = HomeOf(target);
+  LoseLinkIfMoved(home);
   if (lost_state_) {
     AnswerLostState();
     return;
@@ -30,7 +31,7 @@ void Session::Place(const RouteTarget& target, std::span<uint8_t> head) {
     AnswerLostTransaction();
     return;
   }
-  if (!StartWithinLimits() || MustWait(target, head)) return;
+  if (!StartWithinLimits() || MustWait(home, head)) return;
   if (last_insert_id_lost_ && (request_.flags & sql::kReadsLastInsertId) != 0) {
     AnswerLostState();
     return;
@@ -49,7 +50,10 @@ void Session::Place(const RouteTarget& target, std::span<uint8_t> head) {
       link_->use == BackendLink::Use::kKept && !shell_->BackendAnswers(link_->backend)) {
     GiveBack(ReleaseHow::kFree);  // another one can answer this
   }
-  if (!target.any_backend || link_ == nullptr) target_ = target;
+  if (!target.any_backend || link_ == nullptr) {
+    target_ = target;
+    link_shard_ = target.any_backend ? routing::ShardId{} : target.shard;
+  }
   if (link_ != nullptr && link_->use == BackendLink::Use::kErrand) {
     // It is being asked for what this session has not read, and goes to another one: OnLinkRobbed
     // follows.
@@ -90,11 +94,23 @@ void Session::Place(const RouteTarget& target, std::span<uint8_t> head) {
   UseLink(head);
 }
 
+// What needs no tenant's data, a COMMIT for example, belongs to the shard of the connection on
+// which the session holds something.
+RouteTarget Session::HomeOf(const RouteTarget& target) const {
+  if (!target.any_backend || link_ == nullptr || !pins_.HoldsState()) return target;
+  const routing::Shard* shard =
+      link_shard_.valid() ? context_->topology->shard(link_shard_) : nullptr;
+  if (shard == nullptr) return target;
+  return {.shard = shard->id, .backend = shard->primary, .any_backend = false};
+}
+
 // The data has another home since this connection was had: what the session holds on it belongs to
 // the old one, and nothing more may be written there.
 void Session::LoseLinkIfMoved(const RouteTarget& target) {
   if (link_ == nullptr || target.any_backend || link_->backend == target.backend) return;
-  const bool moved = placed_in_ != context_->topology->version() && hint_tenant_.empty();
+  // A comment may name another tenant, whose home is elsewhere anyway.
+  const bool own = hint_tenant_.empty() || target.shard == link_shard_;
+  const bool moved = placed_in_ != context_->topology->version() && own;
   if (moved && pins_.HoldsState() && link_->use != BackendLink::Use::kErrand) LoseLink();
 }
 

@@ -230,6 +230,18 @@ TEST_F(BackendPoolTest, GivesUpOnlyWhatWasSilentForLongEnough) {
   EXPECT_TRUE(young->given_up);
 }
 
+TEST_F(BackendPoolTest, WhatSessionsHoldIdleIsGivenUpOnlyWhereTheShardLeaves) {
+  SilentServer server(0);
+  Make(server.port());
+  User* idle = NewUser();
+  Ask(idle, false);
+  ASSERT_TRUE(RunUntil([&] { return idle->link != nullptr; }));
+  EXPECT_EQ(pool_->GiveUp(backend_, false, UINT64_MAX).size(), 0u);
+  EXPECT_FALSE(idle->given_up);
+  EXPECT_EQ(pool_->GiveUp(backend_, false, UINT64_MAX, /*idle_too=*/true).size(), 0u);
+  EXPECT_TRUE(idle->given_up);
+}
+
 TEST_F(BackendPoolTest, WaitsUntilTheBackendIsThereAgain) {
   auto server = std::make_unique<SilentServer>(0);
   const uint16_t port = server->port();
