@@ -141,6 +141,11 @@ void Failover::AfterApply(const StepReport& report, MonoTime now) {
 }
 
 std::vector<ChangeStep> Failover::Finish() const {
+  if (record().semi_sync) {
+    // Nothing is committed there before another server acknowledges, or need not.
+    return {ChangeStep::kRepoint, ChangeStep::kKeepSemiSync, ChangeStep::kProve,
+            ChangeStep::kRelease, ChangeStep::kSettle};
+  }
   return {ChangeStep::kProve, ChangeStep::kRelease, ChangeStep::kRepoint, ChangeStep::kSettle};
 }
 

@@ -2,7 +2,9 @@
 //
 // Inspect - hold - fence - stop the candidate's receiving thread only - apply all that was received
 // - detach - PROMOTE - publish - prove - release - repoint the other replicas - settle. The old
-// primary is left alone: it is fenced, and stays so until an operator says otherwise.
+// primary is left alone: it is fenced, and stays so until an operator says otherwise. A candidate
+// that waits for acknowledgements itself (semi-synchronous replication) gets its replicas before
+// anything is committed there.
 // Refused by itself, with nothing changed: what would split the brain (no confirmed fence, unless
 // accept_split_brain) and what could lose data (unless nothing acknowledged can be missing, or
 // accept_data_loss; with at least what would be lost).

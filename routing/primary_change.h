@@ -118,7 +118,8 @@ struct StepReport {
   std::vector<std::string> notes{};    // what should be known, and is no reason
   std::vector<ChangeRow> rows{};
   std::string saved{};
-  bool semi_sync = false;        // the old primary waits for replicas
+  // Switchover: the old primary waits for replicas; failover: the candidate will.
+  bool semi_sync = false;
   bool semi_sync_fence = false;  // failover: so that it can't acknowledge without one, ever
   bool lossless = false;         // failover: nothing acknowledged can be missing on the candidate
   // kInspect and kApplyReceived of a failover: at least these would be lost.

@@ -216,6 +216,8 @@ class TopologyBuilder {
 
   // From a store: a shard's epoch as it was, and the version that Build gives the snapshot.
   absl::Status RestoreEpoch(std::string_view shard, Epoch epoch);
+  // At least this, for what another router has written down.
+  absl::Status RaiseEpoch(std::string_view shard, Epoch least);
   void RestoreVersion(Epoch version);
 
   // Checks the whole (slots in use but unassigned, ...) and publishes. The builder goes on from the
@@ -231,6 +233,7 @@ class TopologyBuilder {
   Topology::Tables& tables();
   Topology::SlotTable& slots();
   void ReplaceShard(const Shard& shard);
+  Epoch EpochAfter(Epoch old) const;
   Epoch next_version() const { return Epoch{next_.version_.value + 1}; }
 
   Topology next_;

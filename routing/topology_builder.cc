@@ -138,7 +138,7 @@ absl::Status TopologyBuilder::AlterBackend(const BackendSpec& spec) {
     std::replace(shard.replicas.begin(), shard.replicas.end(), old_id, changed.id);
     if (shard.primary == old_id) {
       shard.primary = changed.id;
-      shard.epoch = next_version();
+      shard.epoch = EpochAfter(shard.epoch);
     }
     ReplaceShard(shard);
   }
@@ -228,7 +228,7 @@ absl::Status TopologyBuilder::SetPrimary(std::string_view name, std::string_view
   const auto it = std::find(shard.replicas.begin(), shard.replicas.end(), backend->id);
   if (it != shard.replicas.end()) *it = shard.primary;
   shard.primary = backend->id;
-  shard.epoch = next_version();
+  shard.epoch = EpochAfter(shard.epoch);
   ReplaceShard(shard);
   return absl::OkStatus();
 }
@@ -393,6 +393,17 @@ absl::Status TopologyBuilder::RestoreEpoch(std::string_view name, Epoch epoch) {
   shard.epoch = epoch;
   ReplaceShard(shard);
   return absl::OkStatus();
+}
+
+absl::Status TopologyBuilder::RaiseEpoch(std::string_view name, Epoch least) {
+  const Shard* shard = next_.FindShard(name);
+  if (shard == nullptr) return Unknown("shard", name);
+  return shard->epoch < least ? RestoreEpoch(name, least) : absl::OkStatus();
+}
+
+// Above the old one too: that may have come from another router.
+Epoch TopologyBuilder::EpochAfter(Epoch old) const {
+  return std::max(next_version(), Epoch{old.value + 1});
 }
 
 void TopologyBuilder::RestoreVersion(Epoch version) {

@@ -146,7 +146,7 @@ void BackendWatch::OnCanary(uint64_t number, routing::MonoTime begun, const std:
 }
 
 void BackendWatch::OnOtherRouters(std::vector<OtherRouter> routers) {
-  other_routers_ = std::move(routers);
+  other_routers_ = Followed(other_routers_, std::move(routers), Now());
 }
 
 void BackendWatch::OnEpochs(std::vector<SeenEpoch> epochs) {

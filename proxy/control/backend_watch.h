@@ -65,6 +65,8 @@ class BackendWatch : public ProberOwner {
   // GTIDs as last seen on it, when it committed a canary; empty: never.
   [[nodiscard]] const std::string& position() const { return position_; }
   // As last read there.
+  // Rows of bulkhead.epoch, as last read.
+  [[nodiscard]] const std::vector<SeenEpoch>& epochs() const { return epochs_; }
   [[nodiscard]] const std::vector<OtherRouter>& other_routers() const { return other_routers_; }
   using ProbeCounts = std::array<uint64_t, routing::kProbeKinds>;
   [[nodiscard]] const ProbeCounts& probes_ok() const { return probes_ok_; }

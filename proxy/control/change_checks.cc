@@ -188,8 +188,13 @@ SavedForChange SavedOf(const ChangeScene& scene) {
   } else {
     saved.scheduler_was_on = scene.candidate.facts.IsOn("event_scheduler");
   }
-  if (!scene.candidate.facts.sources.empty())
-    saved.follow = scene.candidate.facts.sources.front().options;
+  if (!scene.candidate.facts.sources.empty()) {
+    const ReplicaStatus& source = scene.candidate.facts.sources.front();
+    saved.follow = source.options;
+    saved.source_host = source.source_host;
+    saved.source_port = absl::StrCat(source.source_port);
+    saved.source_server_id = source.source_server_id;
+  }
   return saved;
 }
 
@@ -242,6 +247,11 @@ SemiSyncSeen SemiSyncOf(const ServerFacts& primary) {
   if (!names->source_wait_count.empty())
     seen.wait_count = static_cast<uint32_t>(NumberOf(primary.Variable(names->source_wait_count)));
   return seen;
+}
+
+bool IsStrict(const SemiSyncSeen& seen) {
+  return seen.known && seen.waits && seen.for_ever && seen.wait_no_replica &&
+         seen.wait_count >= 1 && seen.acknowledgers > 0;
 }
 
 StepReport JudgeSwitchover(const ChangeScene& scene) {

@@ -36,6 +36,8 @@ struct SemiSyncSeen {
   uint32_t wait_count = 1;
 };
 [[nodiscard]] SemiSyncSeen SemiSyncOf(const ServerFacts& primary);
+// It can't acknowledge without a replica, ever.
+[[nodiscard]] bool IsStrict(const SemiSyncSeen& seen);
 
 struct ChangeScene {
   routing::ChangePlan plan{};

@@ -80,6 +80,12 @@ bool TakeLine(const std::vector<std::string>& parts, SavedForChange* saved) {
     saved->follow.emplace_back(parts[1], parts[2]);
     return true;
   }
+  if (kind == "source" && parts.size() == 4) {
+    saved->source_host = parts[1];
+    saved->source_port = parts[2];
+    saved->source_server_id = parts[3];
+    return true;
+  }
   if (kind == "semi" && parts.size() == 3)
     return saved->semi_sync.emplace(parts[1], parts[2]).second;
   return false;
@@ -104,6 +110,8 @@ std::string EncodeSaved(const SavedForChange& saved) {
             &out);
   }
   for (const auto& [name, value] : saved.follow) AddLine({"follow", name, value}, &out);
+  if (!saved.source_host.empty())
+    AddLine({"source", saved.source_host, saved.source_port, saved.source_server_id}, &out);
   for (const auto& [name, value] : saved.semi_sync) AddLine({"semi", name, value}, &out);
   return out;
 }

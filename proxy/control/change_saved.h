@@ -25,6 +25,9 @@ struct SavedForChange {
   std::vector<ServerEvent> events{};  // enabled ones; definer, charset, collation as there
   // For the old primary when it follows the candidate: FollowSpec::options.
   std::vector<std::pair<std::string, std::string>> follow{};
+  // Whom the candidate replicated from, as it said; empty: not known. Whoever else has the same
+  // source follows the old primary.
+  std::string source_host{}, source_port{}, source_server_id{};
   // Semi-synchronous settings of the old primary; empty: it had none, or did not wait.
   std::map<std::string, std::string> semi_sync{};  // variable to value, by the old one's names
   bool semi_sync_old_words = false;                // which plugin is loaded

@@ -186,7 +186,15 @@ StepReport ReadPosition(StepRunner* runner) {
 
 StepReport ThawOld(const StepContext& context, StepRunner* runner) {
   if (!runner->Do(runner->words().MakeWritable())) return runner->report();
-  if (context.saved.scheduler_was_on) (void)runner->Do("SET GLOBAL event_scheduler = ON");
+  if (!context.saved.scheduler_was_on) return runner->report();
+  // It is writable: what is left is no reason to hold its work.
+  const SqlAnswer scheduler = runner->Ask("SET GLOBAL event_scheduler = ON");
+  if (!scheduler.ok()) {
+    runner->report().notes.push_back(
+        "its event scheduler is still off: SET GLOBAL "
+        "event_scheduler = ON (" +
+        scheduler.message + ")");
+  }
   return runner->report();
 }
 

@@ -1,6 +1,8 @@
 // Steps on a server that replicates, or will, or did until now.
 
 #include <algorithm>
+#include <charconv>
+#include <chrono>
 
 #include "absl/strings/str_cat.h"
 #include "proxy/control/step_runner.h"
@@ -24,9 +26,27 @@ std::string PlainValue(const std::string& value) {
   return plain ? value : SqlQuoted(value);
 }
 
+uint64_t NumberOf(const std::string& text) {
+  uint64_t number = 0;
+  (void)std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
 bool Follows(const std::vector<ReplicaStatus>& sources, const routing::Address& source) {
   return sources.size() == 1 && sources[0].source_host == source.host &&
          sources[0].source_port == source.port;
+}
+
+// The same source as the candidate had.
+bool FollowsOld(const std::vector<ReplicaStatus>& sources, const SavedForChange& saved) {
+  if (saved.source_host.empty()) return true;  // of an earlier version: not known
+  return std::any_of(sources.begin(), sources.end(), [&](const ReplicaStatus& source) {
+    const bool id = !source.source_server_id.empty() && source.source_server_id != "0" &&
+                    source.source_server_id == saved.source_server_id;
+    const bool address = source.source_host == saved.source_host &&
+                         absl::StrCat(source.source_port) == saved.source_port;
+    return id || address;
+  });
 }
 
 }  // namespace
@@ -35,13 +55,18 @@ bool Follows(const std::vector<ReplicaStatus>& sources, const routing::Address& 
 StepReport WaitUntilExecuted(StepRunner* runner, const std::string& position) {
   constexpr Duration kSlice = 1s;
   constexpr Duration kLate = 500ms;
+  constexpr int kMostLost = 5;  // one after the other
+  int lost = 0;
   while (true) {
     const Duration slice = std::min(kSlice, runner->Left());
     if (slice <= Duration::zero()) break;
     const std::string sql =
         runner->words().WaitFor(position, std::chrono::duration<double>(slice).count());
     const SqlAnswer answer = runner->Ask(sql, slice + kLate);
+    // A lost wait is no harm: a late one is asked again, on another connection.
+    if (answer.kind == SqlAnswer::Kind::kLost && ++lost < kMostLost && runner->Reopen()) continue;
     if (!answer.ok()) return runner->FailWith(answer, "waiting for its position");
+    lost = 0;
     if (answer.Cell(0, size_t{0}) == "0") return runner->report();
     if (runner->Left() <= Duration::zero()) break;
     const std::optional<std::vector<ReplicaStatus>> sources = runner->Sources();
@@ -67,7 +92,13 @@ StepReport Repoint(const StepContext& context, StepRunner* runner) {
   std::optional<std::vector<ReplicaStatus>> sources = runner->Sources();
   if (!sources.has_value()) return runner->report();
   const bool was_primary = context.action.server == context.action.record.plan.old_primary;
-  if (!Follows(*sources, context.candidate) || !sources->front().by_gtid) {
+  const bool follows = Follows(*sources, context.candidate);
+  if (!was_primary && !follows && !FollowsOld(*sources, context.saved)) {
+    runner->report().notes.push_back(context.action.server + " is left alone: it was not seen to " +
+                                     "replicate from " + context.action.record.plan.old_primary);
+    return runner->report();
+  }
+  if (!follows || !sources->front().by_gtid) {
     if (!sources->empty() && !runner->Do(runner->words().StopReplication()))
       return runner->report();
     FollowSpec spec;
@@ -126,7 +157,44 @@ StepReport Reattach(StepRunner* runner) {
   return runner->report();
 }
 
+namespace {
+
+// A new primary that waits for acknowledgements, and has nobody who gives them, answers nothing.
+StepReport WaitOnlyForWhoIsThere(const StepContext& context, StepRunner* runner) {
+  constexpr Duration kRegisters = 1500ms;  // a replica that was told to start
+  constexpr Duration kPause = 50ms;
+  ServerFacts facts;
+  facts.version = runner->version();
+  const SqlAnswer answer =
+      ReadVariables(runner->session(), "rpl_semi_sync%", runner->Left(), &facts);
+  if (!answer.ok()) return runner->FailWith(answer, "semi-synchronous replication");
+  const std::optional<SemiSyncNames> names = facts.SemiSync();
+  if (!names.has_value() || !facts.IsOn(names->source_enabled)) return runner->report();
+  const std::string wanted =
+      names->source_wait_count.empty() ? "1" : facts.Variable(names->source_wait_count);
+  const auto until = std::chrono::steady_clock::now() + kRegisters;
+  const std::string ask = absl::StrCat("SHOW GLOBAL STATUS LIKE '", names->source_clients, "'");
+  while (true) {
+    const SqlAnswer clients = runner->Ask(ask);
+    if (!clients.ok()) return runner->FailWith(clients, ask);
+    if (NumberOf(clients.Cell(0, size_t{1})) >= NumberOf(wanted)) return runner->report();
+    if (std::chrono::steady_clock::now() >= until) break;
+    runner->Pause(kPause);
+  }
+  const std::string off = absl::StrCat("SET GLOBAL ", names->source_enabled, " = 0");
+  if (!runner->Do(off)) return runner->report();
+  runner->report().notes.push_back(
+      absl::StrCat("semi-synchronous replication is switched off on ", context.action.server,
+                   ", since too few replicas acknowledge there (", wanted, " wanted): SET GLOBAL ",
+                   names->source_enabled, " = 1 once they do"));
+  return runner->report();
+}
+
+}  // namespace
+
 StepReport KeepSemiSync(const StepContext& context, StepRunner* runner) {
+  if (context.action.record.plan.kind == routing::ChangeKind::kFailover)
+    return WaitOnlyForWhoIsThere(context, runner);
   if (context.saved.semi_sync.empty()) return runner->report();
   const bool mariadb = runner->version().mariadb;
   const SemiSyncNames names = SemiSyncNamesOf(mariadb, context.saved.semi_sync_old_words);

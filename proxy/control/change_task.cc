@@ -193,6 +193,7 @@ void ChangeTask::RunStep(const ChangeAction& action) {
                     step == ChangeStep::kInspect || step == ChangeStep::kStopReceiving;
                 for (const std::string& note : report.notes) {
                   if (!told) Tell(note);
+                  if (step == ChangeStep::kKeepSemiSync) remarks_.push_back(note);
                 }
                 Answer(id, report);
               });
@@ -213,9 +214,9 @@ HandsContext ChangeTask::Context(const ChangeAction& action) const {
   context.end_all = end_all_;
   // What was stopped on others is started there again; a thread that runs stays as it is.
   const bool failover = plan().kind == ChangeKind::kFailover;
-  context.stop_others = failover && !action.record.fenced &&
-                        (action.step == ChangeStep::kReattach ||
-                         (context.scene.semi_sync.waits && context.scene.semi_sync.for_ever));
+  context.stop_others = failover && (action.step == ChangeStep::kReattach ||
+                                     (!action.record.fenced && context.scene.semi_sync.waits &&
+                                      context.scene.semi_sync.for_ever));
   return context;
 }
 
@@ -280,8 +281,7 @@ void ChangeTask::Publish(uint64_t id) {
           if (status.ok()) status = builder->SetPrimary(shard, candidate);
           // Above what any other router has written down.
           const routing::Epoch seen = operators->SeenEpochOf(shard);
-          if (status.ok() && seen > operators->world()->topology()->version())
-            status = builder->RestoreEpoch(shard, routing::Epoch{seen.value + 1});
+          if (status.ok()) status = builder->RaiseEpoch(shard, routing::Epoch{seen.value + 1});
         }
         return status;
       },
@@ -312,6 +312,10 @@ void ChangeTask::Cancel() {
   cancelled_ = true;
   machine_->Cancel(world()->Now());
   Carry();
+}
+
+void ChangeTask::CancelUnasked() {
+  if (!machine_->alerted()) Cancel();
 }
 
 std::string ChangeTask::PastCancel() const {
@@ -351,6 +355,7 @@ std::string ChangeTask::EndWords(const std::string& words) const {
   }
   if (held_for_ > routing::Duration::zero())
     absl::StrAppend(&text, "; its work was held for ", routing::ToMillis(held_for_), " ms");
+  for (const std::string& remark : remarks_) absl::StrAppend(&text, "; ", remark);
   for (const std::string& alert : alerts_) absl::StrAppend(&text, "; ALERT: ", alert);
   if (resumed_) absl::StrAppend(&text, " (after a restart of the router)");
   return text;

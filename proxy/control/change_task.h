@@ -32,11 +32,14 @@ class ChangeTask final : public OperatorTask {
 
   void Tick(routing::MonoTime now) override;
   void Cancel() override;
+  // Nothing where a person is needed: it is tried on and on, also by the next process.
+  void CancelUnasked() override;
   [[nodiscard]] std::string PastCancel() const override;
   // The process ends: nothing is put back, the next one goes on.
   void Stop() override;
   [[nodiscard]] bool ended() const override { return ended_; }
   [[nodiscard]] uint64_t operation() const override { return operation_; }
+  [[nodiscard]] bool needs_person() const override { return !ended_ && machine_->alerted(); }
   [[nodiscard]] bool Concerns(const std::string& name) const override;
 
  private:
@@ -70,6 +73,7 @@ class ChangeTask final : public OperatorTask {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   uint64_t at_hands_ = 0;  // the step that they carry out; 0: none
   std::vector<std::string> alerts_;
+  std::vector<std::string> remarks_;  // that belong into the answer
   bool automatic_ = false;
   bool resumed_ = false;
   bool cancelled_ = false;

@@ -110,6 +110,11 @@ void CheckLog(const NamedFacts& server, CheckList* list) {
               facts.IsOn(updates)
                   ? ""
                   : absl::StrCat(updates, " is OFF: others could not replicate through it"));
+  list->Check(server.name, "no filters of its binary log",
+              facts.log_filters.empty()
+                  ? ""
+                  : "its binary log leaves things out (" + absl::StrJoin(facts.log_filters, "; ") +
+                        "): others would not get all of it");
   if (!facts.version.mariadb) {
     const bool gtids =
         facts.Variable("gtid_mode") == "ON" && facts.Variable("enforce_gtid_consistency") == "ON";
@@ -150,7 +155,12 @@ void CheckScene(const ChangeScene& scene, CheckList* list) {
               scene.plan.old_primary + ": " + Listed(scene.other_routers) +
               "; stop them first (their canary rows are taken for alive for 30 s)";
   }
-  list->Check("", "no other router is there", routers);
+  // FAILOVER: who takes a split brain upon themselves take this one, too.
+  if (!routers.empty() && scene.plan.accept_split_brain) {
+    list->Note("", "no other router is there", "split brain accepted: " + routers);
+  } else {
+    list->Check("", "no other router is there", routers);
+  }
   if (scene.shards.size() > 1)
     list->Note(
         "", "shards",

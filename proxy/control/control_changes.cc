@@ -50,7 +50,8 @@ void ControlLoop::GiveUp(routing::BackendId backend, std::function<void()> done)
   watched.when_given_up.push_back(std::move(done));
   watched.give_ups_awaited += static_cast<uint32_t>(setup_.workers->size());
   for (io::Worker* worker : *setup_.workers)
-    worker->PostGiveUp(backend, /*writes_only=*/false, /*silent_before_ns=*/UINT64_MAX);
+    worker->PostGiveUp(backend, /*writes_only=*/false, /*silent_before_ns=*/UINT64_MAX,
+                       /*idle_too=*/true);
 }
 
 void ControlLoop::ExpectReadOnly(routing::BackendId backend, bool expected) {
@@ -84,14 +85,13 @@ void ControlLoop::AddKnown(ChangeScene* scene) {
 
 std::vector<std::string> ControlLoop::OtherRoutersOn(
     const std::vector<routing::BackendId>& backends) const {
-  // Three times as long as the usual pause between two canaries.
-  constexpr int64_t kAliveSeconds = 30;
+  const routing::MonoTime now = routing::MonoTimeFromNanos(static_cast<int64_t>(uv_hrtime()));
   std::map<std::string, std::string> words;  // by router
   for (const routing::BackendId id : backends) {
     auto it = watched_.find(id);
     if (it == watched_.end()) continue;
     for (const OtherRouter& router : it->second.watch->other_routers()) {
-      if (router.behind_seconds > kAliveSeconds) continue;
+      if (!IsAlive(router, now)) continue;
       words.emplace(router.id,
                     "router " + router.id + " (its canary is on " + it->second.watch->name() + ")");
     }

@@ -237,6 +237,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   void JudgeFleet(routing::MonoTime now);
   void PublishView(routing::MonoTime now);
   [[nodiscard]] metrics::BackendView ViewOf(const Watched& watched, routing::MonoTime now);
+  void AddFailover(routing::ShardId id, metrics::ShardView* view) const;
   [[nodiscard]] metrics::ShardView ViewOf(const routing::ShardGate& gate, routing::MonoTime now);
   [[nodiscard]] std::string TimeOfDay(routing::MonoTime then);
   [[nodiscard]] std::string Words(const BackendWatch& watch);

@@ -82,6 +82,7 @@ void ControlLoop::PublishOptions(std::shared_ptr<const config::Options> options,
       watched.watch->SetOptions(watch);
       io::QueryConnection::Options reader = watch.killer;
       reader.open_timeout_ms = 5000;
+      watched.semi_sync_reader->SetConnection(reader);
       watched.tables->SetConnection(std::move(reader));
     }
     SyncWatches();
@@ -119,6 +120,7 @@ void ControlLoop::Publish(TopologyPtr topology, std::function<void()> done) {
   for (auto& [id, watched] : watched_) {
     watched.watch->CarryOut();
     PublishHealth(&watched, Now());
+    OnEpochs(watched.watch.get(), watched.watch->epochs());  // of shards that are new, too
   }
   auto awaited = std::make_shared<size_t>(setup_.workers->size());
   for (io::Worker* worker : *setup_.workers) {

@@ -89,15 +89,28 @@ void CheckCandidate(const ChangeScene& scene, CheckList* list) {
   }
 }
 
+// A replica whose word a semi-synchronous primary waits for. Its status may have gone with the
+// connection to a primary that is dead.
+bool Acknowledges(const ServerFacts& facts) {
+  const std::optional<SemiSyncNames> names = facts.SemiSync();
+  if (!names.has_value()) return false;
+  auto it = facts.status.find(names->replica_status);
+  return (it != facts.status.end() && it->second == "ON") || facts.IsOn(names->replica_enabled);
+}
+
 // Semi-synchronous replication, as it was when the primary was last heard.
 void JudgeSemiSync(const ChangeScene& scene, CheckList* list) {
   const SemiSyncSeen& seen = scene.semi_sync;
   const bool all_answer = std::all_of(scene.others.begin(), scene.others.end(),
                                       [](const NamedFacts& o) { return o.facts.answered; });
-  const bool strict = seen.known && seen.waits && seen.for_ever && seen.wait_no_replica &&
-                      seen.wait_count >= 1 && seen.acknowledgers > 0;
-  // Everybody who may have acknowledged is one that we can stop and compare.
-  const bool complete = all_answer && seen.acknowledgers <= scene.others.size() + 1;
+  const bool strict = IsStrict(seen);
+  // Everybody who may have acknowledged is one that we can stop and compare: as many as the primary
+  // had are known to acknowledge.
+  const auto known = static_cast<size_t>(
+      std::count_if(scene.others.begin(), scene.others.end(),
+                    [](const NamedFacts& other) { return Acknowledges(other.facts); }));
+  const bool complete =
+      all_answer && known + (Acknowledges(scene.candidate.facts) ? 1 : 0) >= seen.acknowledgers;
   list->report().semi_sync_fence = strict && complete;
   list->report().lossless = strict && complete;
   std::string words = "not known: " + scene.plan.old_primary + " was not asked while it answered";
@@ -159,6 +172,8 @@ StepReport JudgeFailover(const ChangeScene& scene) {
                   scene.candidate.name + ", and must be made its replica by hand");
   }
   JudgeSemiSync(scene, &list);
+  const std::optional<SemiSyncNames> names = scene.candidate.facts.SemiSync();
+  list.report().semi_sync = names.has_value() && scene.candidate.facts.IsOn(names->source_enabled);
   list.report().lost = LostBy(scene);
   if (scene.automatic && !list.report().lost.empty())
     list.Check(scene.candidate.name, "nobody has more",

@@ -65,7 +65,7 @@ void Operators::CancelSubmitted(uint64_t ticket) {
     auto it = tasks_.find(ticket);
     if (it == tasks_.end()) return;
     it->second.second->cancelled = true;
-    it->second.first->Cancel();
+    it->second.first->CancelUnasked();
   });
 }
 
@@ -92,8 +92,14 @@ void Operators::Tick(routing::MonoTime now) {
 
 void Operators::CancelAll() {
   for (auto& [ticket, task] : tasks_) {
-    if (!task.first->ended()) task.first->Cancel();
+    if (!task.first->ended()) task.first->CancelUnasked();
   }
+}
+
+size_t Operators::stuck() const {
+  return static_cast<size_t>(std::count_if(tasks_.begin(), tasks_.end(), [](const auto& entry) {
+    return entry.second.first->needs_person();
+  }));
 }
 
 void Operators::Stop() {

@@ -52,12 +52,17 @@ class OperatorTask {
   virtual void Tick(routing::MonoTime now) = 0;
   // Puts everything back and answers; at once or with a later Tick.
   virtual void Cancel() = 0;
+  // Whoever asked has left, or the process ends: nobody has said that it shall be given up as it
+  // is.
+  virtual void CancelUnasked() { Cancel(); }
   // Why it can't be cancelled any more; empty: it can.
   [[nodiscard]] virtual std::string PastCancel() const { return {}; }
   // The process ends.
   virtual void Stop() { Cancel(); }
   [[nodiscard]] virtual bool ended() const = 0;
   [[nodiscard]] virtual uint64_t operation() const = 0;  // number in SHOW OPERATIONS
+  // It can't go on without a person, and has said so.
+  [[nodiscard]] virtual bool needs_person() const { return false; }
   // What becomes of this shard, backend or (TenantKey) tenant is its business until it has ended.
   [[nodiscard]] virtual bool Concerns(const std::string& name) const {
     (void)name;
@@ -88,7 +93,10 @@ class Operators final : public OperatorDesk {
   void Tick(routing::MonoTime now);
   // The process is about to end: what waits is cancelled. Then Tick until idle, for a while.
   void CancelAll();
-  [[nodiscard]] bool idle() const { return tasks_.empty(); }
+  // What needs a person is not waited for.
+  [[nodiscard]] bool idle() const { return tasks_.size() == stuck(); }
+  // Operations that need a person.
+  [[nodiscard]] size_t stuck() const;
   // At once.
   void Stop();
 
@@ -169,9 +177,9 @@ class Operators final : public OperatorDesk {
   void ReleaseShard(const routing::Shard& shard, bool force, const AskedPtr& asked);
   void ApplyOrder(const routing::Shard& shard);
   void ApplyOrders();
-  // Changes, then answers with `message`, and writes it down.
+  // Changes, then does `then` (may be empty), answers with `message`, and writes it down.
   void ChangeAndAnswer(const AskedPtr& asked, std::vector<std::string> tenants, Edit edit,
-                       std::string message);
+                       std::string message, std::function<void()> then = {});
   // It has taken effect; answered once it is stored.
   void StoreAndAnswer(const AskedPtr& asked, std::vector<StoreEdit> edits, std::string message);
   void PersistQuietly(std::vector<StoreEdit> edits);
@@ -182,6 +190,7 @@ class Operators final : public OperatorDesk {
                                const AskedPtr& asked);
   void StartChange(routing::ChangePlan plan, bool automatic, const AskedPtr& asked);
   void ResumeChanges(const StoredState& state);
+  void HoldUnreadable(const StoredOperation& stored);
   void Fence(const std::string& backend, const std::string& why);
   void StartNextChange();
   void FinishChange(const absl::Status& status);

@@ -178,6 +178,8 @@ bool Operators::MayChange(const routing::Shard& shard, const std::string& to,
 void Operators::StartChange(routing::ChangePlan plan, bool automatic, const AskedPtr& asked) {
   const routing::Topology& topology = *world_->topology();
   plan.others = OthersOf(topology, plan);
+  // Not by itself a replica again: what only it has would be in the way, or be lost.
+  std::erase_if(plan.others, [this](const std::string& name) { return fenced_.contains(name); });
   std::vector<std::string> names = plan.others;
   names.push_back(plan.old_primary);
   names.push_back(plan.candidate);
@@ -221,12 +223,42 @@ void Operators::Run(const Failover& command, const AskedPtr& asked) {
   StartChange(std::move(plan), command.automatic, asked);
 }
 
+// Something may have been sent, and nobody can read what.
+void Operators::HoldUnreadable(const StoredOperation& stored) {
+  const Operation& operation = stored.operation;
+  const std::string words =
+      absl::StrCat("what is stored of operation ", operation.id, " (", operation.kind, " of ",
+                   operation.object, ", step '", operation.step,
+                   "') can't be read: look at its servers, then RELEASE SHARD ", operation.object);
+  log::Error(log::event::kChange,
+             {{"operation", operation.id}, {"shard", operation.object}, {"kind", operation.kind}},
+             words);
+  world_->events()->Add("operation", operation.object, words);
+  world_->operations()->End(operation.id, Operation::State::kFailed, words);
+  if (const routing::Shard* own = world_->topology()->FindShard(operation.object); own != nullptr) {
+    ShardList shards;
+    for (const routing::Shard* shard : world_->topology()->shards()) {
+      if (shard->primary == own->primary) shards.push_back(shard);
+    }
+    KeepHeld(shards, words);
+  }
+  // The next process need not say it once more; what is stored stays.
+  StoredOperation ended = stored;
+  ended.operation.state = Operation::State::kFailed;
+  ended.operation.detail = words;
+  PersistQuietly({PutOperation{std::move(ended)}});
+}
+
 void Operators::ResumeChanges(const StoredState& state) {
   for (const StoredOperation& stored : state.operations) {
     const Operation& operation = stored.operation;
     const bool change = operation.kind == "switchover" || operation.kind == "failover";
     if (operation.state != Operation::State::kRunning || !change) continue;
     const std::optional<routing::ChangeRecord> record = routing::DecodeChange(stored.payload);
+    if (!record.has_value() && !stored.payload.empty()) {
+      HoldUnreadable(stored);
+      continue;
+    }
     if (!record.has_value()) {
       // Nothing was stored yet, so nothing was sent.
       world_->operations()->End(operation.id, Operation::State::kFailed,

@@ -89,13 +89,15 @@ void Operators::FinishChange(const absl::Status& status) {
 }
 
 void Operators::ChangeAndAnswer(const AskedPtr& asked, std::vector<std::string> tenants, Edit edit,
-                                std::string message) {
+                                std::string message, std::function<void()> then) {
   Change(std::move(edit), std::move(tenants),
-         [this, asked, message = std::move(message)](const absl::Status& status) {
+         [this, asked, message = std::move(message),
+          then = std::move(then)](const absl::Status& status) {
            if (!status.ok()) {
              asked->Fail(CodeOf(status), std::string(status.message()));
              return;
            }
+           if (then) then();
            world_->events()->Add("topology", absl::StrCat(world_->topology()->version().value),
                                  message);
            asked->Done(message);
@@ -134,14 +136,16 @@ void Operators::Run(const AlterBackend& command, const AskedPtr& asked) {
 
 void Operators::Run(const DropBackend& command, const AskedPtr& asked) {
   if (BackendOr(command.name, asked) == nullptr || UnderChange({command.name}, asked)) return;
-  backend_orders_.erase(command.name);
-  fenced_.erase(command.name);
   ChangeAndAnswer(
       asked, {},
       [name = command.name](routing::TopologyBuilder* builder) {
         return builder->DropBackend(name);
       },
-      "backend " + command.name + " is dropped");
+      "backend " + command.name + " is dropped",
+      [this, name = command.name] {
+        backend_orders_.erase(name);
+        fenced_.erase(name);
+      });
 }
 
 void Operators::Run(const CreateShard& command, const AskedPtr& asked) {
@@ -182,8 +186,8 @@ void Operators::Run(const AlterShard& command, const AskedPtr& asked) {
         const bool new_primary = command.primary.has_value() && *command.primary != primary;
         if (status.ok() && command.primary.has_value() && !new_primary && seen > shard->epoch)
           status = builder->RestoreEpoch(command.name, seen);
-        if (status.ok() && new_primary && seen > world_->topology()->version())
-          status = builder->RestoreEpoch(command.name, routing::Epoch{seen.value + 1});
+        if (status.ok() && new_primary)
+          status = builder->RaiseEpoch(command.name, routing::Epoch{seen.value + 1});
         if (status.ok() && command.replicas.has_value())
           status = builder->SetReplicas(command.name, *command.replicas);
         return status;

@@ -265,7 +265,9 @@ void Prober::TakeCanaries(const QueryConnection::Answer& answer) {
     if (id == router_id_) {
       own = NumberOf(row[1].value_or(""));
     } else {
-      others.push_back({id, static_cast<int64_t>(NumberOf(row[2].value_or("")))});
+      others.push_back({.id = id,
+                        .number = NumberOf(row[1].value_or("")),
+                        .behind_seconds = static_cast<int64_t>(NumberOf(row[2].value_or("")))});
     }
   }
   owner_->OnCanarySeen(own);

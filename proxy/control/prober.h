@@ -24,17 +24,12 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/control/other_routers.h"
 #include "proxy/io/query_connection.h"
 #include "routing/health_types.h"
 
 namespace bulkhead::control {
 
-// Another router, by its canary row.
-struct OtherRouter {
-  std::string id;
-  int64_t behind_seconds = 0;  // its canary, of the newest one that the server has
-  friend bool operator==(const OtherRouter&, const OtherRouter&) = default;
-};
 // A row of bulkhead.epoch.
 struct SeenEpoch {
   std::string shard;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "proxy/control/change_checks.h"
 #include "proxy/io/query_connection.h"
@@ -20,6 +21,8 @@ class SemiSyncReader {
 
   SemiSyncReader(io::EventLoop* loop, io::QueryConnection::Options options);
   ~SemiSyncReader();
+  // From the next question on.
+  void SetConnection(io::QueryConnection::Options options) { options_ = std::move(options); }
   // Does nothing while a question is under way.
   void Ask(Done done);
 
@@ -28,7 +31,7 @@ class SemiSyncReader {
   void Finish(std::optional<SemiSyncSeen> seen);
 
   io::EventLoop* const loop_;
-  const io::QueryConnection::Options options_;
+  io::QueryConnection::Options options_;
   std::shared_ptr<Task> task_;
   Done done_;
 };

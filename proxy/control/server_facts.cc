@@ -246,6 +246,12 @@ class FactReader {
     const SqlAnswer prepared = Ask("XA RECOVER", "prepared XA transactions");
     for (size_t row = 0; row < prepared.rows.size(); ++row)
       facts_.prepared.push_back(prepared.Cell(row, "data"));
+    const SqlAnswer log =
+        Ask(ServerWords::Of(facts_.version).LogStatus(facts_.version.number), "its binary log");
+    for (const char* filter : {"Binlog_Do_DB", "Binlog_Ignore_DB"}) {
+      const std::string value = log.rows.empty() ? "" : log.Cell(0, filter);
+      if (!value.empty()) facts_.log_filters.push_back(absl::StrCat(filter, " = ", value));
+    }
     ReadOpen();
     const SqlAnswer grants = Ask("SHOW GRANTS", "grants");
     for (const SqlAnswer::Row& grant : grants.rows) {

@@ -79,6 +79,7 @@ struct ServerFacts {
   std::vector<ServerEvent> events{};
   std::set<std::string> system_users{};  // of MySQL, user@host: who may set them as definer?
   size_t replicas_connected = 0;
+  std::vector<std::string> log_filters{};  // "Binlog_Do_DB = shop"
   // Of the control account, in upper case; "ALL PRIVILEGES" is one.
   std::set<std::string> privileges{};         // global
   std::set<std::string> schema_privileges{};  // on bulkhead.*

@@ -7,7 +7,8 @@ namespace bulkhead::control {
 
 namespace {
 
-constexpr uint32_t kDemoteFrom = 101000;  // MASTER_DEMOTE_TO_SLAVE
+constexpr uint32_t kDemoteFrom = 101000;    // MASTER_DEMOTE_TO_SLAVE
+constexpr uint32_t kLogStatusFrom = 80200;  // of MySQL: SHOW BINARY LOG STATUS
 
 // "MASTER_HOST = 'db2', MASTER_PORT = 3306, ..."
 std::string Clauses(const std::string& prefix, const FollowSpec& spec) {
@@ -23,6 +24,7 @@ std::string Clauses(const std::string& prefix, const FollowSpec& spec) {
 class MariadbWords final : public ServerWords {
  public:
   std::string ReplicaStatus() const override { return "SHOW ALL SLAVES STATUS"; }
+  std::string LogStatus(uint32_t) const override { return "SHOW MASTER STATUS"; }
   std::string MakeReadOnly() const override { return "SET GLOBAL read_only = 1"; }
   std::string PrivilegedUsers() const override {
     // The bits of SUPER and READ_ONLY ADMIN, as they are stored. Roles go on to whom they are
@@ -58,6 +60,9 @@ class MariadbWords final : public ServerWords {
 class MysqlWords final : public ServerWords {
  public:
   std::string ReplicaStatus() const override { return "SHOW REPLICA STATUS"; }
+  std::string LogStatus(uint32_t version) const override {
+    return version >= kLogStatusFrom ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS";
+  }
   std::string MakeReadOnly() const override { return "SET GLOBAL super_read_only = 1"; }
   std::string PrivilegedUsers() const override { return {}; }
   std::string Position() const override { return "SELECT @@global.gtid_executed"; }
@@ -102,6 +107,7 @@ SemiSyncNames SemiSyncNamesOf(bool mariadb, bool old_words) {
   names.source_wait_no_replica = source + "wait_no_" + replica;
   if (!mariadb) names.source_wait_count = source + "wait_for_" + replica + "_count";
   names.replica_enabled = "rpl_semi_sync_" + replica + "_enabled";
+  names.replica_status = "rpl_semi_sync_" + replica + "_status";
   names.source_status = source + "status";
   names.source_clients = source + "clients";
   return names;

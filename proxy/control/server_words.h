@@ -7,11 +7,12 @@
 // Sources: MySQL manual "CHANGE REPLICATION SOURCE TO", "STOP REPLICA", "RESET REPLICA",
 // "super_read_only" (setting read_only OFF sets it OFF too; setting it ON sets read_only ON),
 // "Functions Used with GTIDs" (WAIT_FOR_EXECUTED_GTID_SET: 0, or 1 at the timeout),
-// "Semisynchronous Replication Options and Variables" (the plugins' old and new names; 8.0.26);
-// MariaDB "CHANGE MASTER TO" (MASTER_DEMOTE_TO_SLAVE: 10.10, gtid_slave_pos takes what is in
-// gtid_binlog_pos), "MASTER_GTID_WAIT" (0, or -1 at the timeout), "Gtid" ("Setting up a new slave":
-// gtid_slave_pos of a former master); the bits of mysql.global_priv's "access" (1 << 15 SUPER,
-// 1 << 33 READ_ONLY ADMIN) were read from a 10.11 server, and are kept by its upgrades.
+// "SHOW BINARY LOG STATUS" (8.2; SHOW MASTER STATUS until 8.3; both have Binlog_Do_DB and
+// Binlog_Ignore_DB), "Semisynchronous Replication Options and Variables" (the plugins' old and new
+// names; 8.0.26); MariaDB "CHANGE MASTER TO" (MASTER_DEMOTE_TO_SLAVE: 10.10, gtid_slave_pos takes
+// what is in gtid_binlog_pos), "MASTER_GTID_WAIT" (0, or -1 at the timeout), "Gtid" ("Setting up a
+// new slave": gtid_slave_pos of a former master); the bits of mysql.global_priv's "access" (1 << 15
+// SUPER, 1 << 33 READ_ONLY ADMIN) were read from a 10.11 server, and are kept by its upgrades.
 #ifndef BULKHEAD_PROXY_CONTROL_SERVER_WORDS_H_
 #define BULKHEAD_PROXY_CONTROL_SERVER_WORDS_H_
 
@@ -42,6 +43,8 @@ class ServerWords {
   static const ServerWords& Of(const ServerVersion& version);
 
   [[nodiscard]] virtual std::string ReplicaStatus() const = 0;
+  // Of its binary log, with Binlog_Do_DB and Binlog_Ignore_DB.
+  [[nodiscard]] virtual std::string LogStatus(uint32_t version) const = 0;
   // Nobody writes any more; for whom this does not hold: PrivilegedUsers.
   [[nodiscard]] virtual std::string MakeReadOnly() const = 0;
   [[nodiscard]] std::string MakeWritable() const { return "SET GLOBAL read_only = 0"; }
@@ -67,6 +70,7 @@ struct SemiSyncNames {
   std::string source_enabled, source_timeout, source_wait_point, source_wait_no_replica;
   std::string source_wait_count;  // empty: MariaDB has none, and waits for one
   std::string replica_enabled;
+  std::string replica_status;                 // of SHOW GLOBAL STATUS, too
   std::string source_status, source_clients;  // of SHOW GLOBAL STATUS
 };
 [[nodiscard]] SemiSyncNames SemiSyncNamesOf(bool mariadb, bool old_words);

@@ -24,6 +24,10 @@ class StepRunner {
   }
   // False: there is no connection, and the report says why.
   [[nodiscard]] bool Open();
+  // After a lost answer to what only looks. False: there is no connection, or no time left.
+  [[nodiscard]] bool Reopen() {
+    return Left() > routing::Duration::zero() && session_->Open(Left()).ok();
+  }
   [[nodiscard]] const ServerWords& words() const { return ServerWords::Of(session_->version()); }
   [[nodiscard]] const ServerVersion& version() const { return session_->version(); }
   SqlAnswer Ask(const std::string& sql) { return Ask(sql, Left()); }

@@ -114,6 +114,13 @@ TEST_P(ChangeChecks, OfReplication) {
   EXPECT_THAT(Reasons(), ElementsAre("db2: is no replica of db1"));
 }
 
+TEST_P(ChangeChecks, OfFiltersOfBinaryLogs) {
+  scene.old_primary.facts.log_filters = {"Binlog_Do_DB = shop"};
+  scene.candidate.facts.log_filters = {"Binlog_Ignore_DB = tmp"};
+  EXPECT_THAT(Reasons(), ElementsAre(HasSubstr("db1: its binary log leaves things out (Binlog_Do"),
+                                     HasSubstr("db2: its binary log leaves things out (Binlog_I")));
+}
+
 TEST_P(ChangeChecks, OfRoles) {
   OldVariable("read_only") = "ON";
   NewVariable("read_only") = "OFF";
@@ -264,6 +271,9 @@ TEST_P(FailoverChecks, WhatOthersHaveReceivedWouldBeLost) {
 }
 
 TEST_P(FailoverChecks, SemiSyncCountsOnlyWithoutALimitAndWithAllWhoAcknowledge) {
+  const std::string enabled =
+      GetParam() ? "rpl_semi_sync_slave_enabled" : "rpl_semi_sync_replica_enabled";
+  NewVariable(enabled.c_str()) = "ON";
   scene.semi_sync = {.known = true,
                      .waits = true,
                      .for_ever = true,
@@ -283,8 +293,30 @@ TEST_P(FailoverChecks, SemiSyncCountsOnlyWithoutALimitAndWithAllWhoAcknowledge) 
   EXPECT_FALSE(JudgeFailover(scene).semi_sync_fence);
   scene.others = {scene.candidate};
   EXPECT_TRUE(JudgeFailover(scene).semi_sync_fence);
+  // Whoever does not acknowledge is not the one that did.
+  scene.others[0].facts.variables[enabled] = "OFF";
+  EXPECT_FALSE(JudgeFailover(scene).semi_sync_fence);
+  EXPECT_FALSE(JudgeFailover(scene).lossless);
+  scene.others[0]
+      .facts.status[GetParam() ? "rpl_semi_sync_slave_status" : "rpl_semi_sync_replica_status"] =
+      "ON";
+  EXPECT_TRUE(JudgeFailover(scene).semi_sync_fence);
   scene.others[0].facts = {};
   EXPECT_FALSE(JudgeFailover(scene).semi_sync_fence);
+}
+
+TEST_P(FailoverChecks, OtherRoutersAreANoteOnceASplitBrainIsAccepted) {
+  scene.other_routers = {"router abc"};
+  EXPECT_THAT(JudgeFailover(scene).reasons, ElementsAre(HasSubstr("router abc")));
+  scene.plan.accept_split_brain = true;
+  EXPECT_THAT(JudgeFailover(scene).reasons, IsEmpty());
+  EXPECT_THAT(JudgeFailover(scene).notes, ElementsAre(HasSubstr("router abc")));
+}
+
+TEST_P(FailoverChecks, ACandidateThatWaitsForAcknowledgementsIsKnown) {
+  EXPECT_FALSE(JudgeFailover(scene).semi_sync);
+  NewVariable(GetParam() ? "rpl_semi_sync_master_enabled" : "rpl_semi_sync_source_enabled") = "ON";
+  EXPECT_TRUE(JudgeFailover(scene).semi_sync);
 }
 
 TEST_P(FailoverChecks, TheCandidateMustApply) {
@@ -346,6 +378,8 @@ TEST(ServerFacts, AreReadInBothFamiliesWords) {
                    "Get_Source_public_key", "Replicate_Do_DB", "Channel_Name"},
                   {{"h1", "3306", "1", "Connecting", "Yes", "1", "x:1-3", "5", "7", "60", "Yes",
                     "1", "shop", ""}}));
+  session.On("SHOW BINARY LOG STATUS",
+             Rows({"File", "Position", "Binlog_Do_DB", "Binlog_Ignore_DB"}, {{"b", "4", "", "x"}}));
   session.On("innodb_trx", ErrorAnswer(1227, "you need PROCESS"));
   session.On("events", Rows({"s", "n", "d", "c", "l", "status"},
                             {{"shop", "e", "u@%", "c", "l", "REPLICA_SIDE_DISABLED"},
@@ -357,6 +391,7 @@ TEST(ServerFacts, AreReadInBothFamiliesWords) {
   ASSERT_THAT(facts.sources, SizeIs(1));
   const ReplicaStatus& source = facts.sources[0];
   EXPECT_TRUE(!source.receives && source.receiver_runs && source.applies && source.by_gtid);
+  EXPECT_THAT(facts.log_filters, ElementsAre("Binlog_Ignore_DB = x"));
   EXPECT_EQ(source.delay, 5);
   EXPECT_EQ(source.seconds_behind, 7);
   EXPECT_THAT(source.filters, ElementsAre("Replicate_Do_DB = shop"));

@@ -155,6 +155,28 @@ TEST(CatchUp, WaitsInSlicesAndEndsWithTheError) {
   EXPECT_THAT(RunStep(context, &session).why, HasSubstr("Duplicate entry"));
 }
 
+TEST(CatchUp, AsksAgainWhereAWaitWasLost) {
+  ScriptedSession session(kMariadb);
+  StepContext context = ContextFor(ChangeStep::kCatchUp, "db2");
+  context.action.record.position = "0-1-12";
+  session.On("MASTER_GTID_WAIT", {LostAnswer(), LostAnswer(), One("0")});
+  EXPECT_EQ(RunStep(context, &session).result, Result::kOk);
+  session.On("MASTER_GTID_WAIT", LostAnswer());
+  EXPECT_EQ(RunStep(context, &session).result, Result::kUnknown);
+}
+
+TEST(ThawOld, IsDoneOnceItIsWritable) {
+  ScriptedSession session(kMariadb);
+  StepContext context = ContextFor(ChangeStep::kThawOld, "db1");
+  context.saved.scheduler_was_on = true;
+  session.On("event_scheduler", ErrorAnswer(1290, "the scheduler is disabled"));
+  const StepReport report = RunStep(context, &session);
+  EXPECT_EQ(report.result, Result::kOk);
+  EXPECT_THAT(report.notes, ElementsAre(HasSubstr("the scheduler is disabled")));
+  session.On("read_only = 0", ErrorAnswer(1227, "you need"));
+  EXPECT_EQ(RunStep(context, &session).result, Result::kFailed);
+}
+
 TEST(Promote, IsOneStatementWhoseAnswerIsAllThereIs) {
   ScriptedSession session(kMysql);
   EXPECT_EQ(RunStep(ContextFor(ChangeStep::kPromote, "db2"), &session).result, Result::kOk);
@@ -205,6 +227,24 @@ TEST(Repoint, OfOneThatFollowsAlreadyChangesNothing) {
   EXPECT_EQ(RunStep(ContextFor(ChangeStep::kRepoint, "db3"), &session).result, Result::kOk);
   EXPECT_THAT(session.asked, Not(Contains(HasSubstr("CHANGE MASTER"))));
   EXPECT_THAT(session.asked, Not(Contains("STOP SLAVE")));
+}
+
+TEST(Repoint, LeavesAloneWhoDoesNotFollowTheOldPrimary) {
+  StepContext context = ContextFor(ChangeStep::kRepoint, "db3");
+  context.saved.source_host = "10.0.0.1";
+  context.saved.source_port = "3306";
+  for (const SqlAnswer& status : {Replica("10.9.9.9", "Yes"), NoReplica()}) {
+    ScriptedSession session(kMariadb);
+    session.On("SHOW ALL SLAVES", status);
+    const StepReport report = RunStep(context, &session);
+    EXPECT_EQ(report.result, Result::kOk);
+    EXPECT_THAT(report.notes, ElementsAre(HasSubstr("db3 is left alone")));
+    EXPECT_THAT(session.asked, ElementsAre("SHOW ALL SLAVES STATUS"));
+  }
+  ScriptedSession session(kMariadb);
+  session.On("SHOW ALL SLAVES", {Replica("10.0.0.1", "Connecting"), Replica("10.0.0.2", "Yes")});
+  EXPECT_EQ(RunStep(context, &session).result, Result::kOk);
+  EXPECT_THAT(session.asked, Contains(HasSubstr("CHANGE MASTER TO MASTER_HOST = '10.0.0.2'")));
 }
 
 TEST(Repoint, FailsWithTheReplicasError) {
@@ -299,6 +339,24 @@ TEST(SemiSync, IsKeptByThePluginsWords) {
   context.saved.semi_sync.clear();
   EXPECT_EQ(RunStep(context, &session).result, Result::kOk);
   EXPECT_TRUE(session.asked.empty());
+}
+
+TEST(SemiSync, AfterAFailoverIsOffWhereNobodyAcknowledges) {
+  ScriptedSession session(kMysql);
+  StepContext context = ContextFor(ChangeStep::kKeepSemiSync, "db2");
+  context.action.record.plan.kind = routing::ChangeKind::kFailover;
+  session.On("SHOW GLOBAL VARIABLES LIKE 'rpl_semi_sync%'",
+             Rows({"n", "v"}, {{"rpl_semi_sync_source_enabled", "ON"},
+                               {"rpl_semi_sync_source_wait_for_replica_count", "2"}}));
+  session.On("rpl_semi_sync_source_clients",
+             {Rows({"n", "v"}, {{"c", "0"}}), Rows({"n", "v"}, {{"c", "2"}})});
+  EXPECT_EQ(RunStep(context, &session).result, Result::kOk);
+  EXPECT_THAT(session.asked, Not(Contains(HasSubstr("enabled = 0"))));
+  session.On("rpl_semi_sync_source_clients", Rows({"n", "v"}, {{"c", "1"}}));
+  const StepReport report = RunStep(context, &session);
+  EXPECT_EQ(report.result, Result::kOk);
+  EXPECT_THAT(session.asked, Contains("SET GLOBAL rpl_semi_sync_source_enabled = 0"));
+  EXPECT_THAT(report.notes, ElementsAre(HasSubstr("is switched off on db2")));
 }
 
 }  // namespace

@@ -356,6 +356,49 @@ TEST_F(ChangeTaskTest, AnUnknownPromotionStaysHeldUntilAnOperatorSaysSo) {
   EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
 }
 
+TEST_F(ChangeTaskTest, OnlyAnOperatorEndsWhatNeedsAPerson) {
+  StepReport lost;
+  lost.result = Result::kUnknown;
+  world_.hands_.answers[ChangeStep::kPromote] = lost;
+  world_.hands_.answers[ChangeStep::kConfirm] = lost;
+  auto answer = Switch();
+  EXPECT_EQ(operators_->stuck(), 0u);
+  After(5s);
+  EXPECT_EQ(operators_->stuck(), 1u);
+  operators_->CancelSubmitted(answer->ticket);  // its client has left
+  RunPosted();
+  operators_->CancelAll();  // the process ends
+  After(1s);
+  EXPECT_TRUE(operators_->idle());  // and does not wait for it
+  EXPECT_EQ(LastOperation().state, Operation::State::kRunning);
+  EXPECT_FALSE(Stored().operations[0].payload.empty());
+  operators_->Stop();
+  StepReport writable;
+  writable.writable = true;
+  world_.hands_.answers[ChangeStep::kConfirm] = writable;
+  Restart();
+  After(3s);
+  EXPECT_EQ(world_.PrimaryOf("s1"), "db3");
+  EXPECT_EQ(operators_->stuck(), 0u);
+}
+
+TEST_F(ChangeTaskTest, WhatCantBeReadIsHeldAndNotForgotten) {
+  world_.hands_.silent = {ChangeStep::kCatchUp};
+  Switch();
+  StoredState state = Stored();
+  state.operations[0].payload = "change 99\n";
+  operators_ = std::make_unique<Operators>(&world_);
+  world_.posted_.clear();
+  world_.hands_.silent.clear();
+  operators_->Restore(state);
+  RunPosted();
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk);
+  EXPECT_EQ(LastOperation().state, Operation::State::kFailed);
+  EXPECT_THAT(LastOperation().detail, HasSubstr("can't be read"));
+  EXPECT_EQ(Stored().operations[0].operation.state, Operation::State::kFailed);
+  EXPECT_THAT(Did(ReleaseSlice{{SliceName::Kind::kShard, "s1"}}), HasSubstr("is released"));
+}
+
 TEST_F(ChangeTaskTest, ALaterChangeTakesWhatAFrozenOneHasLeft) {
   StepReport lost;
   lost.result = Result::kUnknown;
@@ -403,6 +446,38 @@ TEST_F(ChangeTaskTest, FailoverGivesUpFencesAndLeavesTheOldOneFenced) {
   EXPECT_THAT(Did(MarkBackend{"db1", MarkBackend::As::kUp}), HasSubstr("ok: "));
   EXPECT_EQ(world_.HealthOf(old)->state(), routing::BackendState::kUp);
   EXPECT_EQ(Stored().backend_states["db1"], "");
+}
+
+TEST_F(ChangeTaskTest, AFencedBackendIsNoReplicaAndStaysFencedWhereItIsNotDropped) {
+  world_.options_.failover.fence_command = {"/bin/true"};
+  EXPECT_TRUE(Ask(Failover{.shard = "s1", .to = "db3", .accept_data_loss = true})->reply.ok);
+  EXPECT_THAT(Did(DropBackend{"db1"}), HasSubstr("is used by shard"));
+  EXPECT_THAT(operators_->FencedWhy("db1"), HasSubstr("was failed over"));
+  // db1 is listed as its replica, and not touched.
+  EXPECT_THAT(Did(DropShard{"s2"}), HasSubstr("ok: "));
+  AlterShard alter;
+  alter.name = "s1";
+  alter.replicas = {"db1", "db2"};
+  EXPECT_THAT(Did(alter), HasSubstr("ok: "));
+  steps().clear();
+  auto answer = Ask(Switchover{.shard = "s1", .to = "db2"});
+  EXPECT_TRUE(answer->reply.ok) << answer->reply.message;
+  EXPECT_THAT(steps(), Not(Contains("repoint db1")));
+  EXPECT_THAT(steps(), Contains("repoint db3"));  // the old primary
+}
+
+TEST_F(ChangeTaskTest, AfterAFenceOthersAreStartedAgainToo) {
+  world_.options_.failover.fence_command = {"/bin/true"};
+  StepReport failed;
+  failed.result = Result::kFailed;
+  failed.why = "it has not executed everything";
+  world_.hands_.answers[ChangeStep::kApplyReceived] = failed;
+  bool started = false;
+  world_.hands_.on_step = [&](const routing::ChangeAction& action) {
+    if (action.step == ChangeStep::kReattach) started = world_.hands_.last_context.stop_others;
+  };
+  EXPECT_FALSE(Ask(Failover{.shard = "s1", .to = "db3", .accept_data_loss = true})->reply.ok);
+  EXPECT_TRUE(started);
 }
 
 TEST_F(ChangeTaskTest, AFenceThatDoesNotConfirmChangesNothing) {

@@ -109,6 +109,16 @@ TEST(TopologyBuilder, SnapshotsDoNotChange) {
   EXPECT_EQ(second->version(), Epoch{2});
 }
 
+TEST(TopologyBuilder, ANewPrimarysEpochIsAboveItsOldOne) {
+  TopologyBuilder b(*Sample().Build().value());
+  ASSERT_TRUE(b.RestoreEpoch("s1", Epoch{40}).ok());  // of another router
+  ASSERT_TRUE(b.RaiseEpoch("s1", Epoch{7}).ok());     // never lower
+  TopologyBuilder next(*b.Build().value());
+  ASSERT_TRUE(next.SetPrimary("s1", "db2").ok());
+  ASSERT_TRUE(next.RaiseEpoch("s1", Epoch{41}).ok());
+  EXPECT_EQ(next.Build().value()->FindShard("s1")->epoch, Epoch{41});
+}
+
 TEST(TopologyBuilder, ANewPrimaryRaisesItsShardsEpochOnly) {
   const auto first = Sample().Build().value();
   TopologyBuilder b(*first);
