@@ -100,6 +100,7 @@ struct HealthView {
   std::vector<BackendView> backends;
   std::vector<ShardView> shards;
   uint64_t unknown_outcomes = 0;
+  uint64_t changes_stuck = 0;        // of a shard's primary, that need a person
   std::optional<StoreView> store{};  // absent: there is none
 };
 

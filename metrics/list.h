@@ -117,6 +117,7 @@ enum class Metric : uint8_t {
   kCpuSeconds,
   kReady,
   kCertificateExpiry,
+  kChangesStuck,
   kStoreWritable,
   kStoreCommits,
   kLogLines,
@@ -209,6 +210,10 @@ inline constexpr std::array<Definition, static_cast<size_t>(Metric::kCount)> kDe
      "When a certificate ends, in seconds since the epoch; role: clients (what clients are shown) "
      "or backends (the router's own, for servers that ask).",
      "when it is loaded"},
+    {Metric::kChangesStuck, "bulkhead_changes_stuck", Type::kGauge, "",
+     "Switchovers and failovers under way that need a person: their shards are held, and the step "
+     "is tried on and on.",
+     "by control, five times a second"},
     {Metric::kStoreWritable, "bulkhead_store_writable", Type::kGauge, "",
      "1 if the topology store took what was written last; it is tried at least once a minute.",
      "by control, when a commit has ended"},
@@ -328,12 +333,14 @@ inline constexpr std::array<Definition, static_cast<size_t>(Metric::kCount)> kDe
      "How long the shard's outage lasts, since its primary fell silent; 0: there is none.",
      "by control, five times a second"},
     {Metric::kShardFailoverReady, "bulkhead_shard_failover_ready", Type::kGauge, "shard",
-     "1 if a FAILOVER of the shard would be accepted without data loss being accepted; absent "
-     "where "
-     "that is not looked at.",
-     "by control, when replicas are looked at"},
+     "1 if what a FAILOVER of the shard needs is there: control and replication accounts, and a "
+     "replica that is up and not fenced; whether data would be lost is seen only by FAILOVER ... "
+     "DRY RUN. Absent where a shard has no replicas.",
+     "by control, five times a second"},
     {Metric::kShardFence, "bulkhead_shard_fence_configured", Type::kGauge, "shard",
-     "1 if the shard's primary can be fenced by a configured command.", "from the configuration"},
+     "1 if the shard's primary can be fenced by a configured command, or its semi-synchronous "
+     "replication is one. Absent where a shard has no replicas.",
+     "from the configuration, and what the primary said last"},
     {Metric::kHeldStatements, "bulkhead_held_statements", Type::kGauge, "shard,kind",
      "Statements that wait at the shard's gate now.", "by control, five times a second"},
     {Metric::kHeldBytes, "bulkhead_held_bytes", Type::kGauge, "shard",

@@ -66,6 +66,7 @@ void AddHealth(const HealthView& view, Sink* out) {
   for (const BackendView& backend : view.backends) AddBackendHealth(backend, out);
   for (const ShardView& shard : view.shards) AddGate(shard, out);
   out->Add(Metric::kUnknownOutcomes, {}, static_cast<double>(view.unknown_outcomes));
+  out->Add(Metric::kChangesStuck, {}, static_cast<double>(view.changes_stuck));
   if (!view.store.has_value()) return;
   out->Add(Metric::kStoreWritable, {}, view.store->writable ? 1.0 : 0.0);
   out->Add(Metric::kStoreCommits, {"ok"}, static_cast<double>(view.store->commits_ok));

@@ -1,5 +1,6 @@
 // The control thread's picture of backends and gates, for metrics and pages.
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_join.h"
@@ -66,8 +67,36 @@ metrics::ShardView ControlLoop::ViewOf(const routing::ShardGate& gate, routing::
   view.limit_bytes = gate.rules().max_bytes;
   view.held_bytes = gate.queue().bytes();
   view.ramp = gate.ramp().active() ? static_cast<double>(gate.ramp().concurrency()) : 0;
+  AddFailover(gate.id(), &view);
   view.kinds = {KindView(gate.counters().reads), KindView(gate.counters().writes)};
   return view;
+}
+
+// What is known without asking any server.
+void ControlLoop::AddFailover(routing::ShardId id, metrics::ShardView* view) const {
+  const routing::Shard* shard = topology_->shard(id);
+  const config::Options& options = *setup_.options;
+  if (shard == nullptr || shard->replicas.empty()) return;
+  const routing::Backend* primary = topology_->backend(shard->primary);
+  const auto watched = watched_.find(shard->primary);
+  view->fence_configured =
+      primary != nullptr && (!options.failover.FenceOf(primary->name).empty() ||
+                             (watched != watched_.end() && IsStrict(watched->second.semi_sync)));
+  const bool replica = std::any_of(
+      shard->replicas.begin(), shard->replicas.end(), [this](routing::BackendId replica) {
+        const auto it = watched_.find(replica);
+        return it != watched_.end() &&
+               it->second.watch->health().state() == routing::BackendState::kUp &&
+               operators_->FencedWhy(it->second.watch->name()).empty();
+      });
+  if (!options.control.has_value()) {
+    view->failover_words = "there is no control account";
+  } else if (!options.replication.has_value()) {
+    view->failover_words = "there is no replication account";
+  } else if (!replica) {
+    view->failover_words = "no replica is up";
+  }
+  view->failover_ready = view->failover_words.empty();
 }
 
 void ControlLoop::PublishView(routing::MonoTime now) {
@@ -79,6 +108,7 @@ void ControlLoop::PublishView(routing::MonoTime now) {
   for (const auto& [id, watched] : watched_) view->backends.push_back(ViewOf(watched, now));
   desk_->ForEach(
       [&](const routing::ShardGate& gate) { view->shards.push_back(ViewOf(gate, now)); });
+  view->changes_stuck = operators_->stuck();
   if (store_ != nullptr) view->store = store_view_;
   {
     std::lock_guard lock(unknown_mutex_);
