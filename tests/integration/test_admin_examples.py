@@ -58,7 +58,9 @@ def test_there_are_examples():
 @pytest.fixture(scope='module')
 def router(binary, module_routers):
     """Two shards with a tenant each, named as in the document."""
-    config = configuration(shared_fleet())
+    fleet = shared_fleet()
+    fleet.forget_routers()
+    config = configuration(fleet)
     topology = config['topology']
     topology['backends'] = topology['backends'][:2]
     topology['shards'] = topology['shards'][:2]
