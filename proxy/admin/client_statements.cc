@@ -8,6 +8,7 @@
 #include <array>
 #include <utility>
 
+#include "absl/strings/str_replace.h"
 #include "proxy/admin/statement.h"
 
 namespace bulkhead::admin {
@@ -220,7 +221,11 @@ std::optional<StatementMeaning> ClientStatement(const TokenList& tokens) {
   if (reader.Take("BEGIN") || reader.Take("COMMIT") || reader.Take("ROLLBACK")) return Accepted{};
   if (reader.Take("START") && reader.Take("TRANSACTION")) return Accepted{};
   if (reader.Take("DESC")) {
-    return ParseStatement("DESCRIBE `" + reader.Next().text + "`").meaning;
+    const Token& table = reader.Next();
+    const std::string name = absl::StrReplaceAll(table.text, {{"`", "``"}});
+    StatementMeaning meaning = ParseStatement("DESCRIBE `" + name + "`").meaning;
+    if (auto* error = std::get_if<StatementError>(&meaning)) error->position = table.begin;
+    return meaning;
   }
   return std::nullopt;
 }

@@ -174,6 +174,9 @@ TEST_F(SqlTest, WhatClientsAskAtConnect) {
   EXPECT_THAT(Rows("SHOW FULL COLUMNS FROM `bulkhead`.`pools`"),
               testing::SizeIs(FindTable("pools")->columns.size()));
   EXPECT_THAT(Rows("DESC pools"), testing::SizeIs(FindTable("pools")->columns.size()));
+  const ParsedStatement wrong = ParseStatement("DESC pool");
+  ASSERT_TRUE(std::holds_alternative<StatementError>(wrong.meaning));
+  EXPECT_EQ(std::get<StatementError>(wrong.meaning).position, 5U);
   EXPECT_THAT(Rows("SHOW /*!50002 FULL */ PROCESSLIST"), testing::SizeIs(1));
   for (const char* text :
        {"SHOW ENGINES", "SHOW COLLATION", "SHOW CHARACTER SET", "SHOW PLUGINS", "SHOW TABLE STATUS",
