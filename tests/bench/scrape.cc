@@ -119,7 +119,7 @@ int main(int argc, char** argv) {
   }
   {
     Workers alone(&registry, metrics, backends);
-    std::this_thread::sleep_for(std::chrono::seconds(2));
+    std::this_thread::sleep_for(std::chrono::seconds(2));  // for so long they count
     std::printf("counting a statement, nobody scrapes   %8.1f ns\n", alone.Finish());
   }
   std::vector<double> scrape, collect, sample;
