@@ -163,10 +163,14 @@ void Operators::Run(const AssignTenant& command, const AskedPtr& asked) {
   if (const routing::Shard* from = world_->topology()->shard(found.shard); from != nullptr)
     shards.push_back(from->name);
   if (UnderChange(shards, asked) || !MayBegin(asked)) return;
-  std::vector<routing::BackendId> primaries = {shard->primary};
-  if (const routing::Shard* from = world_->topology()->shard(found.shard); from != nullptr)
-    primaries.push_back(from->primary);
-  if (const auto routers = world_->OtherRoutersOn(primaries); !routers.empty()) {
+  // Replicas too: each server is asked at its own pace, and one of them sees a canary first.
+  std::vector<routing::BackendId> servers;
+  for (const routing::Shard* one : {shard, world_->topology()->shard(found.shard)}) {
+    if (one == nullptr) continue;
+    servers.push_back(one->primary);
+    servers.insert(servers.end(), one->replicas.begin(), one->replicas.end());
+  }
+  if (const auto routers = world_->OtherRoutersOn(servers); !routers.empty()) {
     asked->Fail(kErrNotNow, "other routers serve these shards, and would go on sending tenant " +
                                 command.tenant + " to where it was: " +
                                 absl::StrJoin(routers, ", ") + "; stop them first");
