@@ -251,7 +251,7 @@ constexpr Option kOptions[] = {
 
     {"compression.clients", "list of zlib, zstd", "[zlib, zstd]", "What clients may ask for."},
     {"compression.backends", "list of zlib, zstd", "[]",
-     "What is asked of backends, in this order."},
+     "What is asked of backends, in this order. With session pooling also what the client uses."},
     {"compression.zlib_level", "number", "6", "1 to 9."},
     {"compression.zstd_level", "number", "3", "1 to 22."},
 

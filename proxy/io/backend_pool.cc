@@ -59,8 +59,9 @@ BackendPool::PerBackend* BackendPool::Find(const routing::Backend& backend) {
 }
 
 routing::PoolUser BackendPool::AccountOf(const session::SessionLogin& login) {
-  AccountKey key{login.user, session::PooledCapabilities(login.capabilities),
-                 !login.schema.empty()};
+  wire::Capabilities capabilities = session::PooledCapabilities(login.capabilities);
+  if (login.session_pooling) capabilities |= session::FollowedCompression(login.capabilities);
+  AccountKey key{login.user, capabilities, !login.schema.empty()};
   return accounts_.try_emplace(std::move(key), static_cast<routing::PoolUser>(accounts_.size() + 1))
       .first->second;
 }

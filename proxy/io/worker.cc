@@ -241,6 +241,7 @@ BackendConnection::Options Worker::BackendOptions(const routing::Backend& backen
   }
   account.required = session::PooledCapabilities(login.capabilities);
   account.optional = CompressionBits(options.compression);
+  if (login.session_pooling) account.optional |= session::FollowedCompression(login.capabilities);
   account.collation = static_cast<uint8_t>(login.collation <= 255 ? login.collation : 45);
   account.tls = static_cast<session::BackendTls>(backend.tls.value_or(options.backend_tls.mode));
   account.is_unix_socket = backend.address.is_unix();

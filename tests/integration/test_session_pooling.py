@@ -58,6 +58,17 @@ def test_a_session_begins_with_the_global_variables_of_now(server, router):
         server.execute('SET GLOBAL div_precision_increment = 4')
 
 
+def test_compression_is_as_the_client_has_it(server, router):
+    compressions = ['zlib', None, 'zlib', *(['zstd', None] if server.kind == 'mysql' else [])]
+    for compression in compressions:
+        connection = connect(router, compress=compression)
+        shown = dict(connection.rows("SHOW SESSION STATUS LIKE 'Compression%'"))
+        assert shown['Compression'] == ('ON' if compression else 'OFF'), (compression, shown)
+        assert shown.get('Compression_algorithm', compression or '') == (compression or ''), (compression, shown)
+        assert len(connection.value("SELECT REPEAT('ab', 100000)")) == 200000
+        leave(server, connection)
+
+
 def test_what_the_server_closes_is_closed(server, router):
     other = connect(router)
     other.ok('SELECT 1')
