@@ -2,6 +2,8 @@
 
     tally.py TITLE FILE [SECOND-FILE]
 
+Where the folder of the same name without .xml has a file for a test, that test is a program with tests of its own.
+
 SECOND-FILE has a second run of what failed in the first. What passed there counts as passed and is named as unstable:
 this machine was slow, or there is a race to be found. A client that was told something false is a failure for good.
 """
@@ -18,10 +20,18 @@ FINAL = re.compile(r'\blies\b|\bdoubled\b|AddressSanitizer|UndefinedBehaviorSani
 class Results:
     def __init__(self, file: str):
         self.passed, self.failures, self.skips = set(), {}, collections.Counter()
+        self._read(file, os.path.splitext(file)[0])
+
+    def _read(self, file: str, folder: str) -> None:
         for case in xml.parse(file).getroot().iter('testcase'):
             name = '.'.join(filter(None, (case.get('classname'), case.get('name'))))
             skipped = case.find('skipped')
             bad = [element for tag in ('failure', 'error') for element in case.findall(tag)]
+            inner, failures = os.path.join(folder, f'{case.get("name")}.xml'), len(self.failures)
+            if folder and os.path.exists(inner):
+                self._read(inner, '')
+                if not bad or len(self.failures) > failures:
+                    continue
             if bad or case.get('status') == 'fail':
                 words = [element.get('message') or '' for element in bad]
                 self.failures[name] = '\n'.join(words + [text for element in case for text in element.itertext()])

@@ -53,6 +53,12 @@ def fleet(binary, request) -> ChangeFleet:
     return fleet_of(request.param)
 
 
+@pytest.fixture(params=['mariadb', pytest.param('mysql', marks=pytest.mark.full)])
+def either(binary, request) -> ChangeFleet:
+    """As `fleet`, on MySQL in full runs only."""
+    return fleet_of(request.param)
+
+
 def load_campaign():
     """The program, as a module."""
     path = str(Path(__file__).parent / 'switchover_campaign')
@@ -172,11 +178,11 @@ def expand(gtids: str) -> list[str]:
     return found
 
 
-def test_waits_for_a_replica_that_lags(mariadb):
+def test_waits_for_a_replica_that_lags(either):
     """The candidate's applying thread is held up by a lock for a moment; the switchover waits for it."""
-    with Switching(mariadb) as s:
+    with Switching(either) as s:
         load = s.load()
-        blocker = mariadb[s.other].connect()
+        blocker = either[s.other].connect()
         run(blocker, 'FLUSH TABLES WITH READ LOCK')
         asked = s.router.begin(f"SWITCHOVER SHARD s1 TO db{s.other} TIMEOUT '20s'")
         wait_step(s.router, 'catch up')
@@ -186,13 +192,13 @@ def test_waits_for_a_replica_that_lags(mariadb):
         assert reply.ok, reply.message
         result = load.finish()
         s.judge(result, s.other)
-        mariadb.check_roles(s.other)
+        either.check_roles(s.other)
 
 
-def test_gives_up_on_a_replica_that_lags_too_much_and_puts_back(mariadb):
-    with Switching(mariadb) as s:
+def test_gives_up_on_a_replica_that_lags_too_much_and_puts_back(either):
+    with Switching(either) as s:
         load = s.load()
-        blocker = mariadb[s.other].connect()
+        blocker = either[s.other].connect()
         run(blocker, 'FLUSH TABLES WITH READ LOCK')
         try:
             reply = s.switch(options="TIMEOUT '2s'")
@@ -202,25 +208,25 @@ def test_gives_up_on_a_replica_that_lags_too_much_and_puts_back(mariadb):
         assert not reply.ok and 'has not executed everything in time' in reply.message, reply.message
         s.served()
         s.judge(load.finish(), s.primary)
-        assert mariadb.primary == s.primary
-        mariadb.check_roles(s.primary)
+        assert either.primary == s.primary
+        either.check_roles(s.primary)
 
 
-def test_the_candidate_is_killed_in_the_middle(mariadb):
-    with Switching(mariadb) as s:
+def test_the_candidate_is_killed_in_the_middle(either):
+    with Switching(either) as s:
         load = s.load()
-        blocker = mariadb[s.other].connect()
+        blocker = either[s.other].connect()
         run(blocker, 'FLUSH TABLES WITH READ LOCK')
         asked = s.router.begin(f"SWITCHOVER SHARD s1 TO db{s.other} TIMEOUT '20s'")
         wait_step(s.router, 'catch up')
-        mariadb[s.other].stop(signal.SIGKILL)
+        either[s.other].stop(signal.SIGKILL)
         reply = asked.answer()
         assert not reply.ok and 'was put back' in reply.message, reply.message
         s.served()
         s.judge(load.finish(), s.primary)
-        mariadb[s.other].settings = [x for x in mariadb[s.other].settings if x != '--read-only=1'] + ['--read-only=1']
-        mariadb[s.other].start()
-        mariadb.check_roles(s.primary)
+        either[s.other].settings = [x for x in either[s.other].settings if x != '--read-only=1'] + ['--read-only=1']
+        either[s.other].start()
+        either.check_roles(s.primary)
         s.wait_up()
 
 
@@ -242,12 +248,12 @@ def test_a_transaction_that_is_too_long_is_ended(fleet):
         assert fleet[s.other].execute(f'SELECT COUNT(*) FROM tenant_{TENANT}.ledger WHERE id = 78')[0][0] == 1
 
 
-def test_one_that_was_open_for_longer_than_timeout_before_is_a_reason(mariadb):
-    with Switching(mariadb) as s:
-        client = mariadb[s.primary].connect()
+def test_one_that_was_open_for_longer_than_timeout_before_is_a_reason(either):
+    with Switching(either) as s:
+        client = either[s.primary].connect()
         run(client, 'BEGIN', f'INSERT INTO tenant_{TENANT}.ledger VALUES (79, 0)')
         wait_until(
-            lambda: mariadb[s.primary].execute(
+            lambda: either[s.primary].execute(
                 'SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_started < NOW() - INTERVAL 1 SECOND'
             )[0][0],
             10,
@@ -341,8 +347,8 @@ def test_events_run_on_the_new_primary_only(fleet):
                 server.execute(f'SET GLOBAL event_scheduler = {scheduler}')
 
 
-def test_what_a_session_has_on_its_connection_alone_is_lost_and_it_is_told(mariadb):
-    with Switching(mariadb) as s:
+def test_what_a_session_has_on_its_connection_alone_is_lost_and_it_is_told(either):
+    with Switching(either) as s:
         client = login(s.router, TENANT)
         run(client, f'CREATE TEMPORARY TABLE tenant_{TENANT}.mine (x INT)')
         assert s.switch().ok
@@ -350,10 +356,10 @@ def test_what_a_session_has_on_its_connection_alone_is_lost_and_it_is_told(maria
         assert code == 9411
 
 
-def test_cancel_puts_everything_back(mariadb):
-    with Switching(mariadb) as s:
+def test_cancel_puts_everything_back(either):
+    with Switching(either) as s:
         load = s.load()
-        blocker = mariadb[s.other].connect()
+        blocker = either[s.other].connect()
         run(blocker, 'FLUSH TABLES WITH READ LOCK')
         asked = s.router.begin(f"SWITCHOVER SHARD s1 TO db{s.other} TIMEOUT '30s'")
         wait_step(s.router, 'catch up')
@@ -367,29 +373,29 @@ def test_cancel_puts_everything_back(mariadb):
         assert not reply.ok and 'cancelled' in reply.message, reply.message
         s.served()
         s.judge(load.finish(), s.primary)
-        mariadb.check_roles(s.primary)
+        either.check_roles(s.primary)
         assert s.router.operations()[-1]['state'] == 'cancelled'
 
 
-def test_the_primary_freezes_in_the_middle(mariadb):
+def test_the_primary_freezes_in_the_middle(either):
     """Between hold and promotion nothing answers any more; when it wakes, everything is put back."""
-    with Switching(mariadb, {'health': {'in_flight_grace': '20s'}}) as s:
+    with Switching(either, {'health': {'in_flight_grace': '20s'}}) as s:
         load = s.load()
-        blocker = mariadb[s.other].connect()
+        blocker = either[s.other].connect()
         run(blocker, 'FLUSH TABLES WITH READ LOCK')
         asked = s.router.begin(f"SWITCHOVER SHARD s1 TO db{s.other} TIMEOUT '3s'")
         wait_step(s.router, 'catch up')
-        mariadb.freeze(s.primary)
+        either.freeze(s.primary)
         wait_until(lambda: any('ALERT: ' in words for words in asked.progress), 60, 'somebody is alerted')
         run(blocker, 'UNLOCK TABLES')
         blocker.close()
-        mariadb.thaw(s.primary)
+        either.thaw(s.primary)
         reply = asked.answer()
         assert not reply.ok and 'was put back' in reply.message, reply.message
         s.served()
         s.judge(load.finish(), s.primary, errors=True)  # held too long meanwhile
-        assert mariadb.primary == s.primary
-        mariadb.check_roles(s.primary)
+        assert either.primary == s.primary
+        either.check_roles(s.primary)
 
 
 # Where the router is killed: right after this step was stored.
@@ -416,7 +422,7 @@ def test_the_router_is_killed_at_a_step(mariadb, step):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize('step', QUICK_STEPS)
+@pytest.mark.parametrize('step', STEPS)
 def test_the_router_is_killed_at_a_step_on_mysql(binary, step):
     killed_at_step(fleet_of('mysql'), step)
 
@@ -455,9 +461,9 @@ class Second(OperatedRouter):
     router_id = 'fedcba9876543210'
 
 
-def test_another_router_is_named(mariadb):
-    with Switching(mariadb) as s:
-        with Second(mariadb.configuration(s.primary)) as second:
+def test_another_router_is_named(either):
+    with Switching(either) as s:
+        with Second(either.configuration(s.primary)) as second:
             second.wait_states(**{f'db{s.primary}': 'up', f'db{s.other}': 'up'})
             wait_until(lambda: 'other routers serve' in s.switch(options='DRY RUN').message, 20, 'it is seen', 0.2)
             assert not s.switch().ok
@@ -471,12 +477,12 @@ def test_another_router_is_named(mariadb):
         wait_until(lambda: 'other routers' not in s.switch(options='DRY RUN').message, 60, 'it is forgotten', 1)
 
 
-def test_a_router_that_missed_a_promotion_says_so(mariadb):
+def test_a_router_that_missed_a_promotion_says_so(either):
     """A second router, with a topology of its own, sees the epoch that the first one has written."""
-    with Switching(mariadb) as s:
+    with Switching(either) as s:
         assert s.switch().ok
         old, new = s.primary, s.other
-        stale = mariadb.configuration(old)
+        stale = either.configuration(old)
         with Second(stale) as second:
             wait_until(
                 lambda: any('another router has made' in words for words in second.events()), 20, 'it sees the epoch'
