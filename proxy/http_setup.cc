@@ -191,7 +191,8 @@ HttpSide::~HttpSide() {
 std::string HttpSide::Start() {
   impl_->sampler = std::make_unique<http::FleetSampler>(
       &impl_->source, [impl = impl_.get()] { impl->WakeStreams(); });
-  const http::HttpServer::Options options = impl_->ServerOptions(*impl_->setup.options);
+  http::HttpServer::Options options = impl_->ServerOptions(*impl_->setup.options);
+  options.listen_fd = impl_->setup.listen_fd;
   const bool tls = options.tls.has_value();
   if (tls) impl_->files = FilesOf(*options.tls);
   auto started = http::HttpServer::Start(options, impl_->MakePages());

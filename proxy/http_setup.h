@@ -30,6 +30,7 @@ class HttpSide {
     std::string router_id;
     std::string version;
     std::function<std::string()> not_ready;  // why not; any thread
+    int listen_fd = -1;                      // a socket that listens already; Start's
   };
 
   explicit HttpSide(Setup setup);

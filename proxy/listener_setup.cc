@@ -1,5 +1,7 @@
 #include "proxy/listener_setup.h"
 
+#include <unistd.h>
+
 #include <ctime>
 #include <utility>
 
@@ -22,6 +24,38 @@ wire::Capabilities CompressionBits(const config::Compression& compression, bool 
       bits |= wire::kClientZstdCompressionAlgorithm;
   }
   return bits;
+}
+
+io::SocketAddress AddressOf(const config::AdminListener& listener) {
+  const routing::Address& address = listener.address;
+  const std::string host = address.host == "localhost" ? "127.0.0.1" : address.host;
+  return (address.is_unix() ? io::SocketAddress::FromUnixPath(address.socket_path)
+                            : io::SocketAddress::FromNumeric(host, address.port))
+      .value_or(io::SocketAddress{});
+}
+
+bool IsLocal(const io::SocketAddress& address) {
+  const std::string host = address.HostText();
+  return address.is_unix() || host.starts_with("127.") || host == "::1";
+}
+
+// The first of an admin or HTTP listener's sockets; more are closed.
+std::string PlaceOne(const config::AdminListener& listener, const char* name,
+                     std::vector<GivenSocket> sockets, std::optional<GivenSocket>* placed) {
+  std::string error;
+  for (const GivenSocket& socket : sockets) {
+    if (listener.address.is_local() && !IsLocal(socket.address)) {
+      error = std::string("listen.") + name + " is for this machine only (" +
+              listener.address.ToString() +
+              "), and the given socket is not: " + socket.address.ToText();
+    }
+    if (placed->has_value() || !error.empty()) {
+      close(socket.fd);
+    } else {
+      *placed = socket;
+    }
+  }
+  return error;
 }
 
 }  // namespace
@@ -76,6 +110,41 @@ std::vector<std::shared_ptr<const io::ClientListener>> MakeListeners(
     listeners.push_back(std::move(listener));
   }
   return listeners;
+}
+
+std::string PlaceSockets(const config::Options& options,
+                         const std::vector<std::shared_ptr<const io::ClientListener>>& listeners,
+                         size_t workers, GivenSockets* given, PlacedSockets* placed) {
+  std::vector<WantedListener> wanted;
+  for (const auto& listener : listeners) wanted.push_back({"mysql", listener->address});
+  const size_t admin = wanted.size();
+  if (options.admin.has_value()) wanted.push_back({"admin", AddressOf(*options.admin)});
+  const size_t http = wanted.size();
+  if (options.http.has_value()) wanted.push_back({"http", AddressOf(*options.http)});
+  given->Match(wanted);
+  placed->workers.assign(workers, {});
+  for (const auto& listener : listeners) {
+    const std::vector<GivenSocket> sockets = given->Take(listener->index);
+    placed->listeners.push_back(sockets.empty() ? "" : sockets.front().address.ToText());
+    std::vector<std::vector<io::GivenListener>> spread = SpreadSockets(sockets, workers);
+    for (size_t i = 0; i < workers; ++i) placed->workers[i].push_back(std::move(spread[i]));
+  }
+  std::optional<GivenSocket> one;
+  if (options.admin.has_value()) {
+    if (std::string error = PlaceOne(*options.admin, "admin", given->Take(admin), &one);
+        !error.empty())
+      return error;
+    if (one.has_value())
+      placed->admin = io::GivenListener{.fd = one->fd, .keep_file = one->keep_file};
+  }
+  one.reset();
+  if (options.http.has_value()) {
+    if (std::string error = PlaceOne(*options.http, "http", given->Take(http), &one);
+        !error.empty())
+      return error;
+    if (one.has_value()) placed->http = one->fd;
+  }
+  return {};
 }
 
 io::TlsContext::Ptr MakeBackendTls(const config::Options& options, std::string* error) {

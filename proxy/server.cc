@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
 #include "metrics/registry.h"
 #include "proxy/admin/admin_server.h"
 #include "proxy/admin/live_source.h"
@@ -28,6 +30,7 @@
 #include "proxy/log/log.h"
 #include "proxy/process_facts.h"
 #include "proxy/reloader.h"
+#include "proxy/service_manager.h"
 #include "proxy/session/pins.h"
 #include "proxy/store_setup.h"
 #include "proxy/users.h"
@@ -61,13 +64,24 @@ class Accounts final : public io::ProcessAccounts {
   absl::flat_hash_map<routing::BackendId, std::unique_ptr<routing::ConnectionBudget>> budgets_;
 };
 
-// SIGUSR1: every worker has ended. SIGUSR2: somebody asks for another configuration.
+// Somebody asks for another configuration.
+int AskedSignal() { return SIGRTMIN; }
+
+// SIGUSR1: every worker has ended.
 sigset_t HandledSignals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&signals, signal);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, AskedSignal()}) sigaddset(&signals, signal);
   return signals;
 }
+
+uint32_t WorkerCount(const config::Options& options) {
+  const uint32_t count =
+      options.workers != 0 ? options.workers : std::max(1u, std::thread::hardware_concurrency());
+  return std::min(count, io::Worker::kMaxWorkers);
+}
+
+constexpr const char* kServingWords = "serving";
 
 }  // namespace
 
@@ -95,10 +109,13 @@ struct Server::Impl {
   ProcessFacts facts;
   std::string router_id;
   std::unique_ptr<HttpSide> http;
+  GivenSockets given;
+  PlacedSockets placed;
   std::mutex asked_mutex;
   std::deque<Asked> asked;
 
   void MakeControl(const BuiltOptions& built, StoreAtStart store);
+  std::string TakeGivenSockets(const BuiltOptions& built);
   std::string MakeWorkers(const BuiltOptions& built);
   std::string MakeAdmin(const BuiltOptions& built,
                         const std::shared_ptr<const auth::RsaKeyPair>& rsa);
@@ -129,6 +146,7 @@ std::string Server::Start() {
   std::signal(SIGPIPE, SIG_IGN);
 
   std::string error;
+  if (error = impl_->given.AddFromEnvironment(); !error.empty()) return error;
   StoreAtStart store;
   if (error = OpenStore(&impl_->options, &store); !error.empty()) return error;
   const std::shared_ptr<const auth::RsaKeyPair> rsa = auth::RsaKeyPair::Generate();
@@ -148,6 +166,7 @@ std::string Server::Start() {
       std::make_unique<metrics::Registry>(impl_->facts.RegistryOptions(impl_->version));
   impl_->limits.SetDefault(impl_->options->tenant_limit);
   impl_->users = std::make_shared<ConfiguredUsers>(impl_->options);
+  if (error = impl_->TakeGivenSockets(*built); !error.empty()) return error;
   impl_->MakeControl(*built, std::move(store));
   if (error = impl_->MakeWorkers(*built); !error.empty()) return error;
   if (error = impl_->MakeAdmin(*built, rsa); !error.empty()) return error;
@@ -157,14 +176,28 @@ std::string Server::Start() {
   if (impl_->admin != nullptr) impl_->admin->Start();
   impl_->facts.life = ProcessFacts::Life::kServing;
   for (const auto& listener : built->listeners) {
-    log::Info(log::event::kListening,
-              {{"address", listener->address.ToText()}, {"what", "clients"}},
-              "listening for clients on " + listener->address.ToText());
+    const std::string& given = impl_->placed.listeners[listener->index];
+    const std::string address = given.empty() ? listener->address.ToText() : given;
+    log::Info(log::event::kListening, {{"address", address}, {"what", "clients"}},
+              absl::StrCat("listening for clients on ", address,
+                           given.empty() ? "" : ", on a socket that was given"));
   }
   if (impl_->admin != nullptr) {
     const std::string address = impl_->options->admin->address.ToString();
     log::Info(log::event::kListening, {{"address", address}, {"what", "admin"}},
               "listening for operators on " + address);
+  }
+  service_manager::Ready(kServingWords);
+  return {};
+}
+
+std::string Server::Impl::TakeGivenSockets(const BuiltOptions& built) {
+  const std::string error =
+      PlaceSockets(*built.options, built.listeners, WorkerCount(*built.options), &given, &placed);
+  if (!error.empty()) return error;
+  if (const std::string unused = given.Unused(); !unused.empty()) {
+    log::Warn(log::event::kSetup, {{"what", "given sockets"}},
+              "no listener of the configuration is for these sockets, which are closed: " + unused);
   }
   return {};
 }
@@ -183,6 +216,8 @@ void Server::Impl::MakeControl(const BuiltOptions& built, StoreAtStart store) {
           [this](control::ConfigRequest request, std::function<void(control::ConfigAnswer)> done) {
             Ask(std::move(request), std::move(done));
           },
+      .watchdog = service_manager::WatchdogTimeout(),
+      .alive = service_manager::Alive,
       .budget_of = [this](const routing::Backend& backend) { return accounts->BudgetOf(backend); },
       .store = std::move(store.store),
       .stored = std::move(store.state)});
@@ -201,11 +236,10 @@ std::string Server::Impl::MakeWorkers(const BuiltOptions& built) {
   setup.gates = gates.get();
   setup.limits = &limits;
   setup.gate_keeper = control.get();
-  const uint32_t count = built.options->workers != 0
-                             ? built.options->workers
-                             : std::max(1u, std::thread::hardware_concurrency());
-  for (uint32_t i = 0; i < std::min(count, io::Worker::kMaxWorkers); ++i) {
+  for (const std::string& address : placed.listeners) setup.has_given.push_back(!address.empty());
+  for (uint32_t i = 0; i < WorkerCount(*built.options); ++i) {
     setup.index = i;
+    setup.given = placed.workers[i];
     setup.metrics = registry->AddWorker("worker-" + std::to_string(i));
     workers.push_back(std::make_unique<io::Worker>(setup));
     worker_pointers.push_back(workers.back().get());
@@ -229,7 +263,8 @@ std::string Server::Impl::MakeAdmin(const BuiltOptions& built,
                                                                  .rsa = rsa,
                                                                  .version = version,
                                                                  .desk = control->operators(),
-                                                                 .source = source.get()});
+                                                                 .source = source.get(),
+                                                                 .socket = placed.admin});
   return admin->Listen();
 }
 
@@ -243,7 +278,8 @@ std::string Server::Impl::StartHttp() {
                                                  .directory_count = &facts.directory_count,
                                                  .router_id = router_id,
                                                  .version = version,
-                                                 .not_ready = [this] { return facts.NotReady(); }});
+                                                 .not_ready = [this] { return facts.NotReady(); },
+                                                 .listen_fd = placed.http});
   facts.http = http.get();
   return http->Start();
 }
@@ -269,7 +305,7 @@ void Server::Impl::Ask(control::ConfigRequest request,
     const std::lock_guard lock(asked_mutex);
     asked.push_back({std::move(request), std::move(done)});
   }
-  kill(getpid(), SIGUSR2);
+  kill(getpid(), AskedSignal());
 }
 
 void Server::Impl::AnswerAsked() {
@@ -287,6 +323,7 @@ void Server::Impl::AnswerAsked() {
 }
 
 void Server::Impl::ReloadBySignal() {
+  service_manager::Reloading();
   log::Reopen();  // whatever becomes of the configuration: logrotate sends this signal too
   const control::ConfigAnswer answer = reloader->Reload();
   for (const std::string& note : answer.notes)
@@ -296,6 +333,8 @@ void Server::Impl::ReloadBySignal() {
   } else {
     log::Error(log::event::kReload, {}, "SIGHUP: " + std::string(answer.status.message()));
   }
+  service_manager::Ready(answer.status.ok() ? kServingWords
+                                            : "serving; the last reload was refused, see the log");
 }
 
 // --- the end
@@ -341,7 +380,7 @@ int Server::Run() {
         second ? sigtimedwait(&signals, nullptr, &kEndWithin) : sigwaitinfo(&signals, nullptr);
     if (signal < 0 && errno == EINTR) continue;
     if (signal < 0) impl_->EndAtOnce();
-    if (signal == SIGHUP || signal == SIGUSR2) {
+    if (signal == SIGHUP || signal == AskedSignal()) {
       // From then on nobody goes by a configuration any more.
       if (stage != Stage::kEnding)
         signal == SIGHUP ? impl_->ReloadBySignal() : impl_->AnswerAsked();
@@ -361,6 +400,7 @@ int Server::Run() {
     log::Info(
         log::event::kStopping, {{"signals", second ? 2 : 1}},
         second ? "second signal: ending at once" : "stopping: no new clients, what runs may end");
+    service_manager::Stopping("no new clients, what runs may end");
     const auto wait_ms =
         static_cast<uint64_t>(routing::ToMillis(impl_->reloader->Current()->shutdown_timeout));
     for (const auto& worker : impl_->workers) worker->RequestShutdown(second ? 0 : wait_ms);

@@ -89,15 +89,17 @@ std::string AdminServer::Listen() {
     return "listen.admin: " + configured.ToString() +
            " is no numeric address and no usable socket path";
   }
+  const io::ListenerOptions options{.backlog = 128, .accepts_per_turn = 16, .reuse_port = false};
+  const auto on_accept = [this](int fd, const io::SocketAddress& peer) { OnAccept(fd, peer); };
+  const auto on_trouble = [](const std::string& what, uint64_t times) {
+    log::Warn(log::event::kListener, {{"what", "admin: " + what}, {"times", times}},
+              absl::StrCat("admin listener: ", what, " (", times, " times)"));
+  };
   std::string error;
-  listener_ = io::Listener::Listen(
-      &loop_, *address, {.backlog = 128, .accepts_per_turn = 16, .reuse_port = false},
-      [this](int fd, const io::SocketAddress& peer) { OnAccept(fd, peer); },
-      [](const std::string& what, uint64_t times) {
-        log::Warn(log::event::kListener, {{"what", "admin: " + what}, {"times", times}},
-                  absl::StrCat("admin listener: ", what, " (", times, " times)"));
-      },
-      &error);
+  listener_ =
+      setup_.socket.has_value()
+          ? io::Listener::ListenOn(&loop_, *setup_.socket, options, on_accept, on_trouble, &error)
+          : io::Listener::Listen(&loop_, *address, options, on_accept, on_trouble, &error);
   return error;
 }
 

@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -39,6 +40,7 @@ struct AdminSetup {
   // Both outlive this.
   control::OperatorDesk* desk = nullptr;
   StateSource* source = nullptr;
+  std::optional<io::GivenListener> socket{};  // one that is there already
 };
 
 // What VERSION() says, and the greeting with "5.5.5-" in front: clients of both families know what

@@ -22,7 +22,10 @@ constexpr uint64_t kTickMs = 50;
 constexpr routing::Duration kLate = std::chrono::milliseconds(100);
 constexpr routing::Duration kWorkerTick = std::chrono::milliseconds(100);
 
-MonoTime At(uint64_t ns) { return routing::MonoTimeFromNanos(static_cast<int64_t>(ns)); }
+MonoTime At(uint64_t ns) {
+  return ns > INT64_MAX ? routing::kMonoNever
+                        : routing::MonoTimeFromNanos(static_cast<int64_t>(ns));
+}
 
 }  // namespace
 
@@ -87,6 +90,7 @@ void ControlLoop::Join() {
 void ControlLoop::OnTick() {
   const MonoTime now = Now();
   NoteLateLoops(now);
+  GiveSignOfLife(now);
   for (auto& [id, watched] : watched_) Sample(&watched, now);
   JudgeFleet(now);
   for (auto& [id, watched] : watched_) {
@@ -129,6 +133,19 @@ void ControlLoop::NoteLateLoops(MonoTime now) {
     if (worker_since != routing::kMonoNever)
       watched.watch->health().OnLoopLate(routing::LateLoop::kWorker, worker_since, now);
   }
+}
+
+// A worker that stands still for half the watchdog's time counts as hung: the service manager then
+// ends the process, which could not do it itself.
+void ControlLoop::GiveSignOfLife(MonoTime now) {
+  const routing::Duration timeout = setup_.watchdog;
+  if (timeout == routing::Duration{} || now - alive_at_ < timeout / 4) return;
+  for (const io::Worker* worker : *setup_.workers) {
+    const MonoTime turn = At(worker->last_turn_ns());
+    if (turn != routing::kMonoNever && now - turn > timeout / 2) return;
+  }
+  alive_at_ = now;
+  setup_.alive();
 }
 
 // What the data connections of all workers show of one backend.

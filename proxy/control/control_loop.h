@@ -60,6 +60,10 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
     std::function<void()> shut_down;  // an operator's SHUTDOWN; any thread
     // An operator's RELOAD CONFIG or SET; never blocking, the answer on any thread. May be empty.
     std::function<void(ConfigRequest, std::function<void(ConfigAnswer)>)> configure;
+    // The service manager's watchdog wants a sign of life this often (0: it wants none). It is
+    // given only while every worker's loop turns.
+    routing::Duration watchdog{};
+    std::function<void()> alive;
     // The process's account of a backend's connections.
     std::function<routing::ConnectionBudget*(const routing::Backend&)> budget_of;
     // May be null: nothing is stored. `stored`: what it held when the process began.
@@ -226,6 +230,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   void OnTick();
   void FinishStop();
   void NoteLateLoops(routing::MonoTime now);
+  void GiveSignOfLife(routing::MonoTime now);
   void Sample(Watched* watched, routing::MonoTime now);
   [[nodiscard]] routing::TrafficSample ReadCells(const Watched& watched,
                                                  Watched::Counted* counted) const;
@@ -265,6 +270,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   absl::flat_hash_map<routing::BackendId, Watched> watched_;
   routing::TransactionalTables tables_;
   routing::MonoTime last_tick_{};
+  routing::MonoTime alive_at_{};                     // when the watchdog was told last
   routing::MonoTime stop_by_ = routing::kMonoNever;  // once Stop was called
   routing::MonoTime last_sweep_{};
   mutable std::mutex unknown_mutex_;  // never taken on the data path but for a lost statement

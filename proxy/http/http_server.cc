@@ -368,7 +368,8 @@ HttpServer::Counts HttpServer::counts() const {
 }
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(Options options, Pages pages) {
-  const absl::StatusOr<ListenSocket> socket = Listen(options.host, options.port);
+  const absl::StatusOr<ListenSocket> socket =
+      options.listen_fd >= 0 ? ListenOn(options.listen_fd) : Listen(options.host, options.port);
   if (!socket.ok()) return socket.status();
   return StartOn(*socket, std::move(options), std::move(pages));
 }

@@ -90,6 +90,7 @@ class HttpServer {
   struct Options {
     std::string host = "127.0.0.1";  // a numeric address, or "localhost"
     uint16_t port = 9306;            // 0: any free one, see port()
+    int listen_fd = -1;              // a socket that listens already, taken instead; Start's
     std::optional<Tls> tls{};
     CheckLogin check_login{};  // required on other than loopback addresses, together with tls
     uint32_t threads = 4;

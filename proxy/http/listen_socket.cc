@@ -75,6 +75,18 @@ absl::StatusOr<ListenSocket> Listen(const std::string& host, uint16_t port) {
   return result;
 }
 
+absl::StatusOr<ListenSocket> ListenOn(int fd) {
+  Address bound;
+  bound.size = sizeof bound.storage;
+  const bool known = getsockname(fd, reinterpret_cast<sockaddr*>(&bound.storage), &bound.size) == 0;
+  const int family = bound.storage.ss_family;
+  if (!known || (family != AF_INET && family != AF_INET6)) {
+    close(fd);
+    return absl::InvalidArgumentError("the given socket is no TCP socket");
+  }
+  return ListenSocket{.fd = fd, .port = PortOf(fd), .is_ipv6 = family == AF_INET6};
+}
+
 std::string HostText(const sockaddr* address) {
   char text[INET6_ADDRSTRLEN] = "?";
   if (address != nullptr && address->sa_family == AF_INET) {

@@ -22,6 +22,9 @@ struct ListenSocket {
 // `host`: a numeric address or "localhost"; port 0: any free one.
 [[nodiscard]] absl::StatusOr<ListenSocket> Listen(const std::string& host, uint16_t port);
 
+// A socket that listens already. It is the result's, or closed where it is none.
+[[nodiscard]] absl::StatusOr<ListenSocket> ListenOn(int fd);
+
 // Without the port; "?" where it is none.
 [[nodiscard]] std::string HostText(const sockaddr* address);
 

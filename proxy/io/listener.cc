@@ -105,6 +105,7 @@ struct Listener::Handle {
   int accepts_per_turn = 1;
   bool closed = false;
   bool paused = false;
+  bool keep_file = false;
   SocketAddress address;
   struct stat file {};  // of the Unix socket
   AcceptCallback on_accept;
@@ -114,29 +115,61 @@ struct Listener::Handle {
   std::unique_ptr<Timer> back_off;
 };
 
+int Listener::Bind(SocketAddress* address, const ListenerOptions& options, std::string* error) {
+  if (address->is_unix() && !ClearUnixPath(*address, error)) return -1;
+  const int fd = socket(address->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    (void)Fail(*address, "socket", error);
+    return -1;
+  }
+  if (BindAndListen(fd, address, options, error)) return fd;
+  close(fd);
+  return -1;
+}
+
 std::unique_ptr<Listener> Listener::Listen(EventLoop* loop, const SocketAddress& address,
                                            const ListenerOptions& options, AcceptCallback on_accept,
                                            TroubleCallback on_trouble, std::string* error) {
-  if (address.is_unix() && !ClearUnixPath(address, error)) return nullptr;
-  const int fd = socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) {
-    (void)Fail(address, "socket", error);
-    return nullptr;
-  }
   SocketAddress bound = address;
-  if (!BindAndListen(fd, &bound, options, error)) {
-    close(fd);
+  const int fd = Bind(&bound, options, error);
+  if (fd < 0) return nullptr;
+  return Begin(loop, fd, bound, /*keep_file=*/false, options, std::move(on_accept),
+               std::move(on_trouble), error);
+}
+
+std::unique_ptr<Listener> Listener::ListenOn(EventLoop* loop, const GivenListener& given,
+                                             const ListenerOptions& options,
+                                             AcceptCallback on_accept, TroubleCallback on_trouble,
+                                             std::string* error) {
+  SocketAddress bound;
+  bound.length = sizeof bound.storage;
+  if (getsockname(given.fd, reinterpret_cast<sockaddr*>(&bound.storage), &bound.length) != 0) {
+    *error = std::string("a given socket has no address: ") + std::strerror(errno);
+    close(given.fd);
     return nullptr;
   }
+  const int on = 1;
+  if (!bound.is_unix()) (void)setsockopt(given.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ListenerOptions changed = options;
+  if (given.shared) changed.accepts_per_turn = 1;
+  return Begin(loop, given.fd, bound, given.keep_file, changed, std::move(on_accept),
+               std::move(on_trouble), error);
+}
+
+std::unique_ptr<Listener> Listener::Begin(EventLoop* loop, int fd, const SocketAddress& bound,
+                                          bool keep_file, const ListenerOptions& options,
+                                          AcceptCallback on_accept, TroubleCallback on_trouble,
+                                          std::string* error) {
   auto* handle = new Handle(loop, fd);
   if (int status = uv_poll_init(loop->uv(), &handle->poll, fd); status != 0) {
-    *error = "cannot listen on " + address.ToText() + ": " + uv_strerror(status);
+    *error = "cannot listen on " + bound.ToText() + ": " + uv_strerror(status);
     close(fd);
     delete handle;
     return nullptr;
   }
   handle->poll.data = handle;
   handle->address = bound;
+  handle->keep_file = keep_file;
   if (bound.is_unix()) (void)lstat(bound.HostText().c_str(), &handle->file);
   handle->accepts_per_turn = std::max(options.accepts_per_turn, 1);
   handle->on_accept = std::move(on_accept);
@@ -152,7 +185,7 @@ Listener::~Listener() {
   uv_poll_stop(&handle_->poll);
   close(handle_->fd);
   if (handle_->reserve_fd >= 0) close(handle_->reserve_fd);
-  if (handle_->address.is_unix()) {
+  if (handle_->address.is_unix() && !handle_->keep_file) {
     // Another process may have taken the path meanwhile.
     const std::string path = handle_->address.HostText();
     struct stat now {};
@@ -166,6 +199,12 @@ Listener::~Listener() {
 }
 
 const SocketAddress& Listener::address() const { return handle_->address; }
+
+int Listener::fd() const { return handle_->fd; }
+
+bool Listener::keeps_file() const { return handle_->keep_file; }
+
+void Listener::KeepFile() { handle_->keep_file = true; }
 
 void Listener::Pause() {
   handle_->paused = true;

@@ -25,6 +25,13 @@
 
 namespace bulkhead::io {
 
+// A listening socket that is there already, non-blocking and close-on-exec.
+struct GivenListener {
+  int fd = -1;
+  bool keep_file = true;  // of a Unix socket, at the end: somebody else removes it
+  bool shared = false;    // other loops accept from it too: one at a time, so that all get some
+};
+
 struct ListenerOptions {
   int backlog = 4096;         // the kernel caps it at net.core.somaxconn
   int accepts_per_turn = 64;  // at least 1
@@ -45,6 +52,13 @@ class Listener {
   [[nodiscard]] static std::unique_ptr<Listener> Listen(
       EventLoop* loop, const SocketAddress& address, const ListenerOptions& options,
       AcceptCallback on_accept, TroubleCallback on_trouble, std::string* error);
+  // On a socket that is given; it is the listener's from then on. Otherwise as above.
+  [[nodiscard]] static std::unique_ptr<Listener> ListenOn(
+      EventLoop* loop, const GivenListener& given, const ListenerOptions& options,
+      AcceptCallback on_accept, TroubleCallback on_trouble, std::string* error);
+  // Only the socket, which is the caller's; -1 and *error on failure.
+  [[nodiscard]] static int Bind(SocketAddress* address, const ListenerOptions& options,
+                                std::string* error);
   // Closes, and removes the Unix socket's file if it is still ours.
   ~Listener();
   Listener(const Listener&) = delete;
@@ -55,9 +69,18 @@ class Listener {
   // While paused, new connections wait in the backlog.
   void Pause();
   void Resume();
+  // Constant for the listener's life: any thread.
+  [[nodiscard]] int fd() const;
+  [[nodiscard]] bool keeps_file() const;
+  // Whoever has the socket too removes the Unix socket's file.
+  void KeepFile();
 
  private:
   struct Handle;
+  static std::unique_ptr<Listener> Begin(EventLoop* loop, int fd, const SocketAddress& bound,
+                                         bool keep_file, const ListenerOptions& options,
+                                         AcceptCallback on_accept, TroubleCallback on_trouble,
+                                         std::string* error);
   explicit Listener(Handle* handle) : handle_(handle) {}
 
   Handle* handle_;

@@ -90,20 +90,26 @@ Worker::Worker(WorkerSetup setup)
 Worker::~Worker() = default;
 
 std::string Worker::Listen() {
+  const auto on_trouble = [](const std::string& what, uint64_t times) {
+    log::Warn(log::event::kListener, {{"what", what}, {"times", times}},
+              absl::StrCat("listener: ", what, " (", times, " times)"));
+  };
   for (const auto& listener : setup_.listeners) {
+    const auto on_accept = [this, index = listener->index](int fd, const SocketAddress& peer) {
+      OnAccept(index, fd, peer);
+    };
+    std::string error;
+    if (listener->index < setup_.given.size()) {
+      for (const GivenListener& given : setup_.given[listener->index]) {
+        auto on = Listener::ListenOn(&loop_, given, {}, on_accept, on_trouble, &error);
+        if (on == nullptr) return error;
+        listeners_.push_back(std::move(on));
+      }
+    }
+    if (listener->index < setup_.has_given.size() && setup_.has_given[listener->index]) continue;
     if (listener->is_unix && setup_.index != 0)
       continue;  // one per path; clients of it are worker 0's
-    std::string error;
-    auto bound = Listener::Listen(
-        &loop_, listener->address, {},
-        [this, index = listener->index](int fd, const SocketAddress& peer) {
-          OnAccept(index, fd, peer);
-        },
-        [](const std::string& what, uint64_t times) {
-          log::Warn(log::event::kListener, {{"what", what}, {"times", times}},
-                    absl::StrCat("listener: ", what, " (", times, " times)"));
-        },
-        &error);
+    auto bound = Listener::Listen(&loop_, listener->address, {}, on_accept, on_trouble, &error);
     if (bound == nullptr) return error;
     listeners_.push_back(std::move(bound));
   }
@@ -111,6 +117,7 @@ std::string Worker::Listen() {
 }
 
 void Worker::Start() {
+  last_turn_ns_.store(loop_.NowNs(), std::memory_order_relaxed);
   tick_ = std::make_unique<Timer>(&loop_, [this] { OnTick(); });
   tick_->Start(kTickMs, kTickMs);
   thread_ = std::thread([this] { loop_.Run(); });
@@ -406,6 +413,7 @@ void Worker::ContinueShutdown() {
   if (!runners_.empty()) return;
   pool_->Shutdown();
   tick_.reset();
+  last_turn_ns_.store(UINT64_MAX, std::memory_order_relaxed);
   // What was retired in this turn goes first.
   loop_.Post([this] { loop_.Stop(); });
 }

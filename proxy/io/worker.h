@@ -82,6 +82,10 @@ struct WorkerSetup {
   const routing::GateBoard* gates = nullptr;
   GateKeeper* gate_keeper = nullptr;
   routing::TenantLimits* limits = nullptr;  // of the process; lives as long
+  // By listener: sockets that are given to this worker; it binds its own where there are none.
+  std::vector<std::vector<GivenListener>> given;
+  // By listener: sockets were given, if not to this worker.
+  std::vector<bool> has_given;
   // The other workers, for KILL; set before the threads start.
   std::vector<class Worker*>* workers = nullptr;
 };
@@ -127,6 +131,7 @@ class Worker {
   void PostList(size_t most_sessions, std::function<void(SessionList)> done);
 
   // How many runs of the loop's timer it missed last, as a moment: see BackendHealth::OnLoopLate.
+  // UINT64_MAX: it has ended.
   [[nodiscard]] uint64_t last_turn_ns() const {
     return last_turn_ns_.load(std::memory_order_relaxed);
   }

@@ -25,7 +25,9 @@ def _die_with_parent() -> None:
 class Process:
     """A child with a log file. `user`: the account it runs as, when we are root."""
 
-    def __init__(self, name: str, argv: list[str], log_path, user: str | None = None, env=None, cwd=None):
+    def __init__(
+        self, name: str, argv: list[str], log_path, user: str | None = None, env=None, cwd=None, close_fds: bool = True
+    ):
         self.name, self.argv, self.log_path = name, [str(a) for a in argv], str(log_path)
         self._owner = os.getpid()
         identity = {'user': user, 'group': user, 'extra_groups': []} if user and os.geteuid() == 0 else {}
@@ -39,6 +41,7 @@ class Process:
                 cwd=cwd,
                 preexec_fn=_die_with_parent,
                 start_new_session=True,
+                close_fds=close_fds,
                 **identity,
             )
         _live.append(self)
