@@ -147,6 +147,28 @@ StepReport FreezeOld(const StepContext& context, StepRunner* runner) {
   return runner->FailWith(answer, freeze);
 }
 
+// A commit that a KILL came too late for is done when its connection is gone, and not before: the
+// position that is read next must have it.
+StepReport SeenGone(const StepContext& context, const std::vector<ServerThread>& ended,
+                    StepRunner* runner) {
+  constexpr Duration kPause = 20ms;
+  constexpr Duration kLeastLeft = 200ms;  // for the answer to be told as ours
+  while (!ended.empty()) {
+    const std::optional<std::vector<ServerThread>> clients = Clients(context, runner);
+    if (!clients.has_value()) return runner->report();
+    const auto left = std::find_if(ended.begin(), ended.end(), [&](const ServerThread& one) {
+      return std::any_of(clients->begin(), clients->end(),
+                         [&](const ServerThread& client) { return client.id == one.id; });
+    });
+    if (left == ended.end()) break;
+    if (runner->Left() < kLeastLeft)
+      return runner->Fail(absl::StrCat("connection ", left->id, " (", left->user,
+                                       ") was killed and does not end"));
+    runner->Pause(kPause);
+  }
+  return runner->report();
+}
+
 StepReport EndPrivileged(const StepContext& context, StepRunner* runner) {
   const std::string users = runner->words().PrivilegedUsers();
   if (users.empty()) return runner->report();
@@ -159,7 +181,8 @@ StepReport EndPrivileged(const StepContext& context, StepRunner* runner) {
   if (!clients.has_value()) return runner->report();
   std::erase_if(*clients,
                 [&](const ServerThread& thread) { return !privileged.contains(thread.user); });
-  return EndConnections(*clients, runner);
+  if (EndConnections(*clients, runner).result != StepReport::Result::kOk) return runner->report();
+  return SeenGone(context, *clients, runner);
 }
 
 StepReport ReadPosition(StepRunner* runner) {

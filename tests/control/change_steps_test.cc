@@ -75,13 +75,13 @@ TEST(FreezeOld, WithoutAConnectionNothingWasDone) {
   EXPECT_EQ(RunStep(ContextFor(ChangeStep::kFreezeOld, "db1"), &session).result, Result::kUnknown);
 }
 
-SqlAnswer ProcessList() {
+SqlAnswer ProcessList(const char* admin = "5") {
   return Rows({"Id", "User", "Host", "db", "Command", "Time", "State", "Info"},
               {{"1", "system user", "", "", "Slave_IO", "5", "", ""},
                {"2", "replicator", "h:1", "", "Binlog Dump", "5", "", ""},
                {"3", "app", "h:2", "d", "Sleep", "5", "", ""},
                {"4", "app", "h:3", "d", "Query", "5", "", ""},
-               {"5", "admin", "h:4", "d", "Sleep", "5", "", ""},
+               {admin, "admin", "h:4", "d", "Sleep", "5", "", ""},
                {"6", "control", "h:5", "", "Query", "0", "", ""},
                {"7", "probe", "h:6", "", "Query", "0", "", ""},
                {"8", "app", "h:7", "d", "Sleep", "5", "", ""},
@@ -91,14 +91,20 @@ SqlAnswer ProcessList() {
 TEST(EndPrivileged, KillsWhoPassesReadOnlyOnMariadbAndNobodyElse) {
   ScriptedSession session(kMariadb);
   session.On("mysql.global_priv", Rows({"name"}, {{"root"}, {"admin"}, {"control"}}));
-  session.On("PROCESSLIST", ProcessList());
+  // It takes a moment to go; one that came meanwhile is not waited for.
+  session.On("PROCESSLIST", {ProcessList(), ProcessList(), ProcessList("55")});
   session.On("CONNECTION_ID", One("6"));
   const StepReport report = RunStep(ContextFor(ChangeStep::kEndPrivileged, "db1"), &session);
-  EXPECT_EQ(report.result, Result::kOk);
+  EXPECT_EQ(report.result, Result::kOk) << report.why;
+  EXPECT_EQ(std::count(session.asked.begin(), session.asked.end(), "SHOW PROCESSLIST"), 3);
   EXPECT_THAT(session.asked, Contains("KILL 5"));
   for (const char* other : {"KILL 1", "KILL 2", "KILL 3", "KILL 4", "KILL 6", "KILL 7"})
     EXPECT_THAT(session.asked, Not(Contains(other)));
   EXPECT_THAT(report.notes, ElementsAre(HasSubstr("5 (admin)")));
+  session.On("PROCESSLIST", ProcessList());
+  const StepReport stays = RunStep(ContextFor(ChangeStep::kEndPrivileged, "db1"), &session);
+  EXPECT_EQ(stays.result, Result::kFailed);
+  EXPECT_THAT(stays.why, HasSubstr("connection 5 (admin) was killed and does not end"));
   ScriptedSession mysql(kMysql);
   EXPECT_EQ(RunStep(ContextFor(ChangeStep::kEndPrivileged, "db1"), &mysql).result, Result::kOk);
   EXPECT_TRUE(mysql.asked.empty());  // super_read_only stops them too
