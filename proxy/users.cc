@@ -63,6 +63,10 @@ std::shared_ptr<const ConfiguredUsers::Table> ConfiguredUsers::MakeTable(
   std::vector<auth::UserRecord> records;
   for (const config::User& user : options->users) {
     auth::UserRecord record = RecordOf(user);
+    if (before != nullptr && before->records.contains(user.name))
+      record.sessions = before->records.at(user.name)->sessions;
+    if (record.sessions == nullptr) record.sessions = std::make_shared<auth::UserSessions>();
+    record.sessions->most = user.max_connections.value_or(0);
     records.push_back(record);
     std::shared_ptr<const auth::UserRecord>& kept = table->records[user.name];
     if (before != nullptr) {

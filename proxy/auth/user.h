@@ -2,9 +2,12 @@
 #ifndef BULKHEAD_PROXY_AUTH_USER_H_
 #define BULKHEAD_PROXY_AUTH_USER_H_
 
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "proxy/auth/credential.h"
@@ -19,6 +22,43 @@ struct BackendAccount {
   Secret password;
 };
 
+// How many sessions a user has, and may have. One for all records of a name, whatever a reload
+// changes; any thread.
+struct UserSessions {
+  std::atomic<uint32_t> open{0};
+  std::atomic<uint32_t> most{0};  // 0: no limit of his own
+};
+
+// One session's place. Not valid until Take has succeeded.
+class UserPlace {
+ public:
+  UserPlace() = default;
+  UserPlace(UserPlace&& other) noexcept = default;
+  UserPlace& operator=(UserPlace&& other) noexcept {
+    std::swap(sessions_, other.sessions_);
+    return *this;
+  }
+  ~UserPlace() {
+    if (sessions_ != nullptr) sessions_->open.fetch_sub(1, std::memory_order_relaxed);
+  }
+  // False: the user has as many as he may. nullptr: nobody counts.
+  [[nodiscard]] bool Take(const std::shared_ptr<UserSessions>& sessions) {
+    if (sessions == nullptr || sessions == sessions_) return true;
+    const uint32_t most = sessions->most.load(std::memory_order_relaxed);
+    if (sessions->open.fetch_add(1, std::memory_order_relaxed) >= most && most != 0) {
+      sessions->open.fetch_sub(1, std::memory_order_relaxed);
+      return false;
+    }
+    UserPlace before;
+    std::swap(before.sessions_, sessions_);
+    sessions_ = sessions;
+    return true;
+  }
+
+ private:
+  std::shared_ptr<UserSessions> sessions_;
+};
+
 struct UserRecord {
   std::string name;  // what remains of the login name once the tenant is taken off
   Credential credential;
@@ -26,6 +66,7 @@ struct UserRecord {
       backend_account;                 // nullopt: the same name, with the secret of his login
   std::vector<std::string> tenants;    // that he may use; empty: all
   std::optional<PoolingMode> pooling;  // nullopt: the default
+  std::shared_ptr<UserSessions> sessions;
 };
 
 class UserDirectory {

@@ -187,6 +187,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   [[nodiscard]] routing::TenantLimits* limits() override { return setup_.limits; }
   [[nodiscard]] EventLog* events() override { return &events_; }
   [[nodiscard]] OperationLog* operations() override { return &operations_; }
+  [[nodiscard]] IncidentLog* incidents() override { return &incidents_; }
   void Configure(ConfigRequest request, std::function<void(ConfigAnswer)> done) override;
   void ShutDown() override { setup_.shut_down(); }
   void Persist(std::vector<StoreEdit> edits,

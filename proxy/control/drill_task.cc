@@ -33,6 +33,7 @@ DrillTask::DrillTask(Operators* operators, AskedPtr asked, const routing::Shard&
       shard_(shard.id),
       primary_(shard.primary),
       name_(shard.name),
+      backend_(operators->world()->topology()->backend(shard.primary)->name),
       operation_(operators->world()->operations()->Begin("drill", shard.name, asked_->origin.user)),
       began_(operators->world()->Now()),
       lasting_(lasting),
@@ -48,16 +49,22 @@ void DrillTask::Enter(Phase phase, const std::string& words) {
     case Phase::kSuspect:
       health.effect = routing::GateEffect::kHold;
       health.words = "is suspect (a drill)";
+      Tell(routing::BackendState::kSuspect, words);
       break;
     case Phase::kDown:
       health.effect = routing::GateEffect::kApplyPolicy;
       health.words = "is down (a drill)";
+      Tell(routing::BackendState::kDown, words);
       break;
     case Phase::kRecovering:
       health.effect = routing::GateEffect::kHold;
       health.words = "is recovering (a drill)";
+      Tell(routing::BackendState::kRecovering, words);
       break;
     case Phase::kReleased:
+      // In trouble of its own it goes on being told of by what is really seen of it.
+      if (WellItself()) Tell(routing::BackendState::kUp, words);
+      [[fallthrough]];
     case Phase::kEnded:
       world()->gates()->SetDrill(shard_, std::nullopt, phase_since_);
       Note(words);
@@ -65,6 +72,24 @@ void DrillTask::Enter(Phase phase, const std::string& words) {
   }
   world()->gates()->SetDrill(shard_, health, phase_since_);
   Note(words);
+}
+
+void DrillTask::Tell(routing::BackendState to, const std::string& words) {
+  IncidentLog* incidents = world()->incidents();
+  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+  incidents->OnBackend({.backend = backend_,
+                        .from = std::exchange(told_, to),
+                        .to = to,
+                        .words = "a drill, nothing is wrong with the server: " + words,
+                        .shards = {name_}},
+                       now.count());
+  if (const uint64_t id = incidents->OpenOn(backend_); id != 0) incident_ = id;
+}
+
+bool DrillTask::WellItself() {
+  const routing::BackendHealth* health = world()->HealthOf(primary_);
+  return health != nullptr && health->effect() == routing::GateEffect::kServe;
 }
 
 // A line of the report.
@@ -90,9 +115,7 @@ void DrillTask::Tick(routing::MonoTime now) {
     End(Operation::State::kFailed, "the shard was dropped");
     return;
   }
-  const routing::BackendHealth* health = world()->HealthOf(primary_);
-  const bool well = health != nullptr && health->effect() == routing::GateEffect::kServe;
-  if (!well && phase_ != Phase::kReleased) {
+  if (!WellItself() && phase_ != Phase::kReleased) {
     how_ = "ended early: the backend is in trouble of its own";
     Enter(Phase::kReleased, how_);
     return;
@@ -128,7 +151,7 @@ void DrillTask::End(Operation::State state, const std::string& words) {
   Enter(Phase::kEnded, "ended");
   const std::string message =
       absl::StrCat("drill on shard ", name_, " ", words, " after ",
-                   SecondsText(world()->Now() - began_), " s; nothing was done on the server");
+                   SecondsText(world()->Now() - began_), " s; nothing was done on the server; kept as incident ", incident_);
   world()->operations()->End(operation_, state, message);
   world()->events()->Add("operation", name_, message);
   asked_->Report({.ok = true,

@@ -4,7 +4,7 @@
 // holds as it does under suspicion, then applies the policy, then recovers with the ramp. The
 // server, its connections and what runs on them are not touched. Ends by itself, when it is
 // cancelled, and at once where the backend really is in trouble; then the incident report is the
-// answer. Thread: the control loop's. Limits: one line of the report a second.
+// answer, and the incident, marked as a drill, is kept with the others. Thread: the control loop's. Limits: one line of the report a second.
 #ifndef BULKHEAD_PROXY_CONTROL_DRILL_TASK_H_
 #define BULKHEAD_PROXY_CONTROL_DRILL_TASK_H_
 
@@ -32,8 +32,11 @@ class DrillTask final : public OperatorTask {
   enum class Phase : uint8_t { kSuspect, kDown, kRecovering, kReleased, kEnded };
 
   [[nodiscard]] OperatorWorld* world() { return operators_->world(); }
+  [[nodiscard]] bool WellItself();
   void Enter(Phase phase, const std::string& words);
   void Note(const std::string& words);
+  // Into the shard's incident: what the backend would be.
+  void Tell(routing::BackendState to, const std::string& words);
   void End(Operation::State state, const std::string& words);
 
   Operators* const operators_;
@@ -41,6 +44,7 @@ class DrillTask final : public OperatorTask {
   const routing::ShardId shard_;
   const routing::BackendId primary_;
   const std::string name_;
+  const std::string backend_;
   const uint64_t operation_;
   const routing::MonoTime began_;
   const Duration lasting_;
@@ -49,6 +53,8 @@ class DrillTask final : public OperatorTask {
   routing::MonoTime phase_since_{};
   routing::MonoTime noted_{};
   std::string how_ = "ended by itself";
+  routing::BackendState told_ = routing::BackendState::kUp;
+  uint64_t incident_ = 0;  // the report that stays
   std::vector<std::vector<std::string>> rows_;
 };
 

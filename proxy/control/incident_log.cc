@@ -202,6 +202,14 @@ bool IncidentLog::any_open() const {
   return !open_.empty();
 }
 
+uint64_t IncidentLog::OpenOn(const std::string& backend) const {
+  const std::lock_guard lock(mutex_);
+  for (const Incident& incident : incidents_) {
+    if (incident.backend == backend && open_.contains(incident.id)) return incident.id;
+  }
+  return 0;
+}
+
 std::vector<Incident> IncidentLog::Newest(size_t most) const {
   const std::lock_guard lock(mutex_);
   std::vector<Incident> newest;

@@ -97,6 +97,8 @@ class IncidentLog {
   void OnTopology(const std::map<std::string, bool>& primary_of_any, int64_t now_ms);
 
   [[nodiscard]] bool any_open() const;
+  // The id of the backend's incident that is not over; 0: it has none.
+  [[nodiscard]] uint64_t OpenOn(const std::string& backend) const;
   // The newest first.
   [[nodiscard]] std::vector<Incident> Newest(size_t most) const;
   // The same, for who asks often: a timeline is long to copy.

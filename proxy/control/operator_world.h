@@ -15,6 +15,7 @@
 #include "proxy/config/options.h"
 #include "proxy/control/change_hands.h"
 #include "proxy/control/event_log.h"
+#include "proxy/control/incident_log.h"
 #include "proxy/control/gate_desk.h"
 #include "proxy/control/topology_store.h"
 #include "proxy/io/busy_count.h"
@@ -77,6 +78,7 @@ class OperatorWorld {
   [[nodiscard]] virtual routing::TenantLimits* limits() = 0;
   [[nodiscard]] virtual EventLog* events() = 0;
   [[nodiscard]] virtual OperationLog* operations() = 0;
+  [[nodiscard]] virtual IncidentLog* incidents() = 0;
   // Builds and checks the whole configuration, then swaps it; not on this thread. `done` on it.
   virtual void Configure(ConfigRequest request, std::function<void(ConfigAnswer)> done) = 0;
   // SIGTERM's way.

@@ -69,7 +69,7 @@ void SessionRunner::ChangeUser(std::span<const uint8_t> payload, uint8_t sequenc
 void SessionRunner::OnLoginInput() {
   while ((phase_ == Phase::Login || phase_ == Phase::ChangeUser) && !computing_) {
     if (input_.size() > handshake_->bytes_left() + wire::kFrameHeaderSize) {
-      RefuseAndClose(metrics::LoginFailure::kProtocol);
+      AnswerNoLogin(wire::ClientError::kPacketTooLarge);
       return;
     }
     wire::PacketExtent extent;
@@ -79,8 +79,10 @@ void SessionRunner::OnLoginInput() {
       case wire::FindResult::kPacket:
         break;
       case wire::FindResult::kTooLarge:
+        AnswerNoLogin(wire::ClientError::kPacketTooLarge);
+        return;
       case wire::FindResult::kBadSequence:
-        RefuseAndClose(metrics::LoginFailure::kProtocol);
+        AnswerNoLogin(wire::ClientError::kPacketsOutOfOrder);
         return;
     }
     std::vector<uint8_t> packet(input_.begin(),
@@ -167,6 +169,18 @@ bool SessionRunner::BindLimits(std::string_view tenant, routing::TenantHandle* h
   return false;
 }
 
+// False: the user has as many sessions as he may; the login was refused.
+bool SessionRunner::TakePlace(const session::SessionLogin& login) {
+  if (user_place_.Take(login.user->sessions)) return true;
+  const std::string why = "user " + login.user->name + " has as many connections as it may (" +
+                          "users[].max_connections: " +
+                          std::to_string(login.user->sessions->most.load()) + ")";
+  handshake_->WriteRefusal(wire::ClientError::kTooManyUserConnections, why, &output_);
+  worker_->LogLoginEnd(host_, login.user_as_given, why);
+  EndRefusedLogin(metrics::LoginFailure::kTooManyClients);
+  return false;
+}
+
 void SessionRunner::FinishLogin() {
   session::LoginResult result = handshake_->TakeResult();
   worker_->login_policy()->Learn(result);
@@ -184,7 +198,7 @@ void SessionRunner::FinishLogin() {
     return;
   }
   routing::TenantHandle limits;
-  if (!BindLimits(binding.tenant(), &limits)) return;
+  if (!BindLimits(binding.tenant(), &limits) || !TakePlace(login)) return;
   wire::OkPacket ok;
   ok.status = wire::kStatusAutocommit;
   std::vector<uint8_t> changes;
@@ -245,6 +259,13 @@ void SessionRunner::EndRefusedLogin(metrics::LoginFailure why) {
 void SessionRunner::Flush() {
   stream_->Write(output_);
   output_ = {};
+}
+
+// What came can't be a login's next packet; a client that speaks the protocol is told why.
+void SessionRunner::AnswerNoLogin(wire::ClientError code) {
+  handshake_->RefusePacket(code, input_[wire::kFrameHeaderSize - 1], &output_);
+  Flush();
+  RefuseAndClose(metrics::LoginFailure::kProtocol);
 }
 
 void SessionRunner::RefuseAndClose(metrics::LoginFailure why) {

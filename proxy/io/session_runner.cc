@@ -221,7 +221,7 @@ void SessionRunner::Release(session::BackendLink* link, session::ReleaseHow how)
 }
 
 void SessionRunner::Kill(uint64_t id, bool query_only) {
-  worker_->KillById(id_, session_->login().user_as_given, id, query_only);
+  worker_->KillById(this, id, query_only);
 }
 
 // KILL from another session, or from this one.

@@ -114,6 +114,8 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
   void OnLoginAction(session::ClientHandshake::Action action);
   void FinishLogin();
   [[nodiscard]] bool BindLimits(std::string_view tenant, routing::TenantHandle* handle);
+  [[nodiscard]] bool TakePlace(const session::SessionLogin& login);
+  void AnswerNoLogin(wire::ClientError code);
   [[nodiscard]] session::SessionLogin MakeLogin(session::LoginResult& result) const;
   void PumpSession(std::span<uint8_t> bytes);
   void PumpInput();
@@ -136,6 +138,7 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
   std::vector<uint8_t> output_;  // of the login, to be sent in one write
   std::unique_ptr<session::ClientHandshake> handshake_;
   std::unique_ptr<session::Session> session_;
+  auth::UserPlace user_place_;
   auth::Nonce nonce_{};  // the last one that was sent: a COM_CHANGE_USER starts from it
   uint64_t last_activity_ns_ = 0;
   routing::ShardId gate_shard_{};

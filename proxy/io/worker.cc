@@ -281,51 +281,69 @@ void Worker::PublishTopology(std::shared_ptr<const routing::Topology> topology,
 // --- KILL
 // ----------------------------------------------------------------------------------------------
 
-void Worker::KillById(uint32_t requester, const std::string& requester_user, uint64_t id,
-                      bool query_only) {
+void Worker::KillById(SessionRunner* by, uint64_t id, bool query_only) {
   const std::vector<Worker*>& workers = *setup_.workers;
   const uint32_t first = (id & kIdMark) != 0 && id <= UINT32_MAX
                              ? static_cast<uint32_t>(id & ((1u << kWorkerBits) - 1))
                              : 0;
   if (first >= workers.size()) {
-    loop_.Post([this, requester, id] { FinishKill(requester, id, false); });
+    loop_.Post([this, requester = by->id(), id] { FinishKill(requester, id, false); });
     return;
   }
+  const session::Session& session = *by->session();
+  KillRequest request{.worker = setup_.index,
+                      .session = by->id(),
+                      .user = session.login().user_as_given,
+                      .tenant = std::string(session.tenant()),
+                      .backend = {},
+                      .id = id,
+                      .query_only = query_only};
+  const routing::Topology& topology = *contexts_.front().topology;
+  if (!request.tenant.empty()) {
+    const routing::Shard* shard = topology.shard(topology.FindTenant(request.tenant).shard);
+    if (shard != nullptr) request.backend = shard->primary;
+  }
   Worker* target = workers[first];
-  target->loop_.Post([target, from = setup_.index, requester, requester_user, id, query_only] {
-    target->TryKill(from, requester, requester_user, id, query_only, 0);
-  });
+  target->loop_.Post([target, request = std::move(request)] { target->TryKill(request); });
 }
 
-void Worker::TryKill(uint32_t requester_worker, uint32_t requester, const std::string& user,
-                     uint64_t id, bool query_only, uint32_t tried) {
-  const std::vector<Worker*>& workers = *setup_.workers;
+// Another user's or tenant's session is as good as none: its existence is nobody else's business.
+SessionRunner* Worker::VictimOf(const KillRequest& request) {
   SessionRunner* victim = nullptr;
-  if ((id & kIdMark) != 0) {
-    auto it = runners_.find(static_cast<uint32_t>(id));
+  if ((request.id & kIdMark) != 0) {
+    auto it = runners_.find(static_cast<uint32_t>(request.id));
     if (it != runners_.end() && it->second->logged_in()) victim = it->second.get();
   } else {
     // A backend's own id, as CONNECTION_ID() or the process list show it: only while it serves a
-    // session of this user.
+    // session. Other backends have the same ids.
     pool_->ForEach([&](const BackendConnection& connection) {
-      if (connection.thread_id != id || connection.owner == nullptr) return;
+      if (connection.thread_id != request.id || connection.owner == nullptr ||
+          connection.backend != request.backend)
+        return;
       auto it = runners_.find(connection.owner->login().connection_id);
       if (it != runners_.end()) victim = it->second.get();
     });
   }
-  // Another user's session is as good as none: its existence is nobody else's business.
-  if (victim != nullptr && victim->session()->login().user_as_given != user) victim = nullptr;
+  if (victim == nullptr || victim->session()->login().user_as_given != request.user) return nullptr;
+  const std::string_view tenant = victim->session()->tenant_of_command();
+  if (!request.tenant.empty() && !tenant.empty() && tenant != request.tenant) return nullptr;
+  return victim;
+}
+
+void Worker::TryKill(KillRequest request) {
+  const std::vector<Worker*>& workers = *setup_.workers;
+  SessionRunner* victim = VictimOf(request);
   if (victim != nullptr) {
-    victim->BeKilled(query_only);
-  } else if ((id & kIdMark) == 0 && tried + 1 < workers.size()) {
+    victim->BeKilled(request.query_only);
+  } else if ((request.id & kIdMark) == 0 && ++request.tried < workers.size()) {
     Worker* next = workers[(setup_.index + 1) % workers.size()];
-    next->loop_.Post(
-        [=] { next->TryKill(requester_worker, requester, user, id, query_only, tried + 1); });
+    next->loop_.Post([next, request = std::move(request)] { next->TryKill(request); });
     return;
   }
-  Worker* back = workers[requester_worker];
-  back->loop_.Post(
-      [back, requester, id, found = victim != nullptr] { back->FinishKill(requester, id, found); });
+  Worker* back = workers[request.worker];
+  back->loop_.Post([back, session = request.session, id = request.id, found = victim != nullptr] {
+    back->FinishKill(session, id, found);
+  });
 }
 
 void Worker::FinishKill(uint32_t requester, uint64_t id, bool found) {

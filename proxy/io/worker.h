@@ -161,8 +161,8 @@ class Worker {
   void Retire(SessionRunner* runner);
   void OnLoggedIn(SessionRunner* runner);
   void RunPasswordJob(uint32_t runner_id, const auth::PasswordJob& job);
-  void KillById(uint32_t requester, const std::string& requester_user, uint64_t id,
-                bool query_only);
+  // KILL: `by` is a session of this worker; OnKillDone follows there.
+  void KillById(SessionRunner* by, uint64_t id, bool query_only);
   // worker_count.cc
   void CountStatement(SessionRunner* runner, metrics::TenantMeter::Hint* tenant_hint,
                       routing::ShardId shard, sql::StatementKind kind, session::Outcome outcome,
@@ -187,9 +187,19 @@ class Worker {
   BackendConnection::Options BackendOptions(const routing::Backend& backend,
                                             const session::SessionLogin& login);
   [[nodiscard]] SessionRunner* RunnerOfTicket(uint64_t ticket);
+  struct KillRequest {
+    uint32_t worker;  // whose session asks
+    uint32_t session;
+    std::string user;             // as given at its login
+    std::string tenant;           // empty: none yet, as on the connection that Ctrl-C makes
+    routing::BackendId backend;   // whose own ids it has seen; not valid: nobody's
+    uint64_t id;
+    bool query_only;
+    uint32_t tried = 0;  // workers that were asked
+  };
   // Looks for the victim here, then asks the next worker. Runs on this worker's thread.
-  void TryKill(uint32_t requester_worker, uint32_t requester, const std::string& user, uint64_t id,
-               bool query_only, uint32_t tried);
+  void TryKill(KillRequest request);
+  [[nodiscard]] SessionRunner* VictimOf(const KillRequest& request);
   void FinishKill(uint32_t requester, uint64_t id, bool found);
   // worker_list.cc
   struct Listing;

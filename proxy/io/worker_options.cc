@@ -25,6 +25,8 @@ void Worker::FollowOptions() {
     context.read_retry = options.hold.read_retry;
     context.max_wait_ns = static_cast<uint64_t>(options.hold.max_wait.count());
     context.hold = options.hold.policy;
+    context.max_packet = options.clients.max_allowed_packet;
+    context.max_server_statements = options.pools.max_prepared_statements;
     context.gates_close =
         options.probe.has_value() && options.health.detection != routing::DetectionMode::kObserve;
     context.rules = &options.tenancy;

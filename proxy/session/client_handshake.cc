@@ -340,6 +340,11 @@ void ClientHandshake::WriteRefusal(ClientError error, std::string_view message,
   state_ = State::kRefused;
 }
 
+void ClientHandshake::RefusePacket(ClientError error, uint8_t sequence, wire::ByteBuffer* out) {
+  next_sequence_ = static_cast<uint8_t>(sequence + 1);
+  WriteRefusal(error, wire::InfoOf(error).text, out);
+}
+
 size_t ClientHandshake::bytes_left() const {
   return options_->max_login_bytes - std::min(options_->max_login_bytes, bytes_received_);
 }

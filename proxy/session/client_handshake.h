@@ -101,6 +101,8 @@ class ClientHandshake {
   // The end of an accepted login. `capabilities`: as agreed (OK's layout depends on them).
   void WriteOk(const wire::OkPacket& ok, wire::Capabilities capabilities, wire::ByteBuffer* out);
   void WriteRefusal(wire::ClientError error, std::string_view message, wire::ByteBuffer* out);
+  // The answer to a packet that can't even be taken as one; `sequence`: its id.
+  void RefusePacket(wire::ClientError error, uint8_t sequence, wire::ByteBuffer* out);
 
   // How many more bytes, headers included, this client may send.
   [[nodiscard]] size_t bytes_left() const;

@@ -86,6 +86,13 @@ size_t Session::TakeCommand(std::span<uint8_t> bytes) {
     AnswerErrorAndClose(MakeError(wire::ClientError::kMalformedPacket));
     return bytes.size();
   }
+  request_.size = length;
+  if (length > context_->max_packet) {
+    request_.rest_of_frame = length;
+    request_.more_frames = length == kFullFrame;
+    AnswerError(MakeError(wire::ClientError::kPacketTooLarge));  // once it has been read
+    return kHeaderSize;
+  }
   const size_t available = std::min<size_t>(bytes.size() - kHeaderSize, length);
   if (available == 0) return 0;
   if (available < std::min<size_t>(length, HeadLimitOf(bytes[kHeaderSize]))) return 0;
@@ -268,6 +275,12 @@ bool Session::TakeNextFrame(std::span<uint8_t> header) {
     return false;
   }
   request_.last_sequence = header[3];
+  request_.size += length;
+  if (request_.size > context_->max_packet && state_ != State::ExpectDiscard) {
+    // What the backend has of it is no whole command, and goes with its connection.
+    AnswerErrorAndClose(MakeError(wire::ClientError::kPacketTooLarge));
+    return false;
+  }
   request_.rest_of_frame = length;
   request_.more_frames = length == kFullFrame;
   return true;

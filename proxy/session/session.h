@@ -157,6 +157,7 @@ class Session {
     uint64_t started_ns = 0;
     uint64_t released_ns = 0;       // of `released`
     uint64_t rest_of_frame = 0;     // bytes of the current frame not yet taken from the client
+    uint64_t size = 0;              // bytes of its frames, as their headers say
     std::optional<Pin> pin_before;  // from the moment it is sent, whatever the answer
     bool pin_is_new = false;        // pin_before was not there before
     uint8_t last_sequence = 0;      // of the client's packets so far

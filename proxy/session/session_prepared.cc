@@ -110,6 +110,7 @@ void Session::FinishPrepare() {
   made.column_count = tracker_.column_count();
   made.metadata_hash = tracker_.metadata_hash();
   const ClientStatement* statement = statements_.Add(std::move(made));
+  link_->statements.set_limit(context_->max_server_statements);
   CloseOnServer(link_->statements.Insert(statement->text, statement->prepared_in,
                                          tracker_.statement_id(), statement->private_id(),
                                          statement->metadata_hash));
@@ -163,6 +164,7 @@ void Session::RememberPrepared(const LinkErrand::Answer& answer) {
   const ClientStatement* statement = CurrentStatement();
   if (statement == nullptr) return;
   const bool again = OnServer(*statement) != nullptr;
+  link_->statements.set_limit(context_->max_server_statements);
   CloseOnServer(link_->statements.Insert(statement->text, statement->prepared_in,
                                          answer.statement_id, statement->private_id(),
                                          answer.metadata_hash));

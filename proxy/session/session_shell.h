@@ -150,8 +150,9 @@ class SessionShell {
   // A statement is about to be sent that may make a table of another kind.
   virtual void NoteDdl(routing::BackendId backend) = 0;
 
-  // KILL with an id that a client of this process was given, or with a backend's id that serves the
-  // same user. OnKillDone follows.
+  // KILL with an id that a client of this process was given, or with an id of the tenant's backend
+  // that serves one: of the same user, and of the same tenant where both have one. OnKillDone
+  // follows.
   virtual void Kill(uint64_t id, bool query_only) = 0;
   // COM_CHANGE_USER: the login machine takes the input over; OnUserChanged or OnChangeUserRefused
   // follows.
@@ -172,6 +173,7 @@ struct SessionContext {
   size_t max_prepared_statements =
       16382;  // a session; what servers allow all sessions together by default
   size_t max_server_statements = 256;                   // a backend connection
+  uint64_t max_packet = 1ull << 30;                     // bytes of a command
   ServerFamily server_family = ServerFamily::kMariadb;  // of the listener
   uint32_t server_version = 0;                          // of the listener's greeting, as a number
   // Where a transaction that was lost with its server was rolled back for certain; null: nowhere.

@@ -121,6 +121,7 @@ class FakeWorld final : public OperatorWorld {
   routing::TenantLimits* limits() override { return &limits_; }
   EventLog* events() override { return &events_; }
   OperationLog* operations() override { return &operations_; }
+  IncidentLog* incidents() override { return &incidents_; }
   void Configure(ConfigRequest request, std::function<void(ConfigAnswer)> done) override {
     requests_.push_back(request);
     Post([done = std::move(done), answer = configured_] { done(answer); });
@@ -156,6 +157,7 @@ class FakeWorld final : public OperatorWorld {
   absl::flat_hash_map<routing::BackendId, std::unique_ptr<routing::BackendHealth>> healths_;
   EventLog events_;
   OperationLog operations_;
+  IncidentLog incidents_;
   std::deque<std::function<void()>> posted_;
   io::BusyCount busy_;
   std::vector<routing::GateMode> modes_when_published_;

@@ -284,6 +284,14 @@ TEST_F(OperatorsTest, ADrillGoesThroughAHangAndEndsByItself) {
   EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
   EXPECT_GE(answer->reply.rows.size(), 10u);
   EXPECT_EQ(answer->reply.columns.size(), answer->reply.rows[0].size());
+  const std::vector<Incident> incidents = world_.incidents_.Newest(2);
+  ASSERT_EQ(incidents.size(), 1u);
+  std::vector<std::string> moments;
+  for (const IncidentMoment& moment : incidents[0].timeline) moments.push_back(moment.what);
+  EXPECT_THAT(moments, ::testing::ElementsAre("suspect", "down", "recovering", "up", "over"));
+  EXPECT_THAT(incidents[0].timeline[1].words, HasSubstr("a drill, nothing is wrong"));
+  EXPECT_EQ(incidents[0].shards, std::vector<std::string>{"s1"});
+  EXPECT_THAT(answer->reply.message, HasSubstr("kept as incident 1"));
   EXPECT_THAT(Did(DrillHang{"s2", 10s}), HasSubstr("marked as production"));
 }
 
@@ -294,6 +302,7 @@ TEST_F(OperatorsTest, ADrillEndsWhereTheBackendIsInTroubleItself) {
   After(1s);
   ASSERT_EQ(answer->count, 1);
   EXPECT_THAT(answer->reply.message, HasSubstr("trouble of its own"));
+  EXPECT_EQ(world_.incidents_.Newest(1)[0].over_ms, 0) << "what is really seen of it ends it";
   EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk);
 }
 

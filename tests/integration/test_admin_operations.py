@@ -244,6 +244,7 @@ def test_drill(place):
     assert max(int(row['held']) for row in operator_rows) > 0
     assert int(operator_rows[-1]['released']) > 0 and int(operator_rows[-1]['refused']) == 0
     assert any('drill on shard s1' in warning for warning in operator.warnings())
+    assert 'kept as incident 1' in operator.rows("SELECT text FROM events WHERE text LIKE 'drill on%'")[-1]['text']
     assert not result.errors_of('t1', 't3'), 'a drill shorter than hold.max_wait costs nobody an error'
     code, message = operator.error("DRILL HANG SHARD s2 FOR '2s'")
     assert code == 9420 and 'FORCE' in message

@@ -122,6 +122,51 @@ def test_kill_nobody_and_strangers(place):
     stranger.quit()
 
 
+@pytest.fixture(scope='module')
+def two_tenants(fleet, module_routers):
+    """A tenant on each of two servers, and one user for both."""
+    servers = {'one': fleet('mariadb'), 'two': fleet('mariadb', 2)}
+    for tenant, server in servers.items():
+        make_tenant(server, tenant)
+    return servers, module_routers(configuration(servers, workers=2))
+
+
+def tenants(router, *names):
+    return [rc.connect(router, 'app', APP_PASSWORD, name and f'tenant_{name}') for name in names]
+
+
+def test_another_tenants_session_is_out_of_reach(two_tenants):
+    servers, router = two_tenants
+    victim, killer = tenants(router, 'one', 'two')
+    running = Beside(victim.query, 'SELECT SLEEP(3) AS of_one')
+    wait_until(lambda: sleeping(servers['one'], 'of_one'), 5, 'the statement runs')
+    own = next(row[0] for row in servers['one'].threads() if 'of_one' in (row[3] or ''))
+    for number in (victim.greeting.thread_id, own):
+        error = killer.query(f'KILL QUERY {number}').error
+        assert error and error.errno == 1094, (number, error)
+    assert running.result(10).error is None
+    for session in (victim, killer):
+        session.quit()
+
+
+@pytest.mark.parametrize('by', ['the id that the client was given', "the backend's id", 'a session without a tenant'])
+def test_ones_own_tenants_session_is_not(two_tenants, by):
+    servers, router = two_tenants
+    victim, killer = tenants(router, 'one', None if 'without' in by else 'one')
+    running = Beside(victim.query, 'SELECT SLEEP(30) AS own_one')
+    wait_until(lambda: sleeping(servers['one'], 'own_one'), 5, 'the statement runs')
+    number = victim.greeting.thread_id
+    if 'backend' in by:
+        number = next(row[0] for row in servers['one'].threads() if 'own_one' in (row[3] or ''))
+    killer.ok(f'KILL QUERY {number}')
+    response = running.result(10)
+    # SLEEP tells of an interruption by its value, where nothing else does.
+    assert response.error is None or response.error.errno == 1317
+    assert victim.value('SELECT 7') == '7'
+    for session in (victim, killer):
+        session.quit()
+
+
 def test_connection_ids_are_the_clients_own(place):
     _, router = place
     sessions = [raw(router) for _ in range(20)]
