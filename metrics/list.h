@@ -176,6 +176,7 @@ enum class Metric : uint8_t {
   kReleaseConcurrency,
   kUnknownOutcomes,
   kOperationsRunning,
+  kPredecessorSessions,
   kCount,
 };
 
@@ -373,6 +374,9 @@ inline constexpr std::array<Definition, static_cast<size_t>(Metric::kCount)> kDe
     {Metric::kOperationsRunning, "bulkhead_operations_running", Type::kGauge, "kind",
      "Operations of operators under way (drain, assign, switchover, failover, drill).",
      "at each scrape"},
+    {Metric::kPredecessorSessions, "bulkhead_predecessor_sessions", Type::kGauge, "",
+     "Client sessions that are still in processes that this one took over from (SIGUSR2).",
+     "as they say, four times a second"},
 }};
 
 [[nodiscard]] constexpr const Definition& DefinitionOf(Metric metric) {

@@ -30,6 +30,7 @@ struct ProcessView {
   uint64_t http_streams = 0;
   std::vector<LimitedTenant> limited{};
   std::vector<std::pair<std::string, uint64_t>> operations{};  // kind, under way
+  uint64_t predecessor_sessions = 0;
 };
 
 }  // namespace bulkhead::metrics

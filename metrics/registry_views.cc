@@ -147,6 +147,7 @@ void AddProcess(const Registry::Options& options, Sink* out) {
   }
   for (const auto& [kind, count] : view.operations)
     out->Add(Metric::kOperationsRunning, {kind}, static_cast<double>(count));
+  out->Add(Metric::kPredecessorSessions, {}, static_cast<double>(view.predecessor_sessions));
 }
 
 }  // namespace bulkhead::metrics

@@ -115,6 +115,15 @@ std::string GivenSockets::Unused() const {
   return words;
 }
 
+void GivenSockets::DropUnused() {
+  for (GivenSocket& socket : given_) {
+    if (socket.fd < 0) continue;
+    if (socket.address.is_unix() && !socket.keep_file)
+      (void)unlink(socket.address.HostText().c_str());
+    close(std::exchange(socket.fd, -1));
+  }
+}
+
 std::vector<std::vector<io::GivenListener>> SpreadSockets(const std::vector<GivenSocket>& sockets,
                                                           size_t workers) {
   std::vector<std::vector<io::GivenListener>> spread(workers);

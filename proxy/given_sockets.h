@@ -56,6 +56,8 @@ class GivenSockets {
   [[nodiscard]] std::vector<GivenSocket> Take(size_t index);
   // In words; "": all are for somebody.
   [[nodiscard]] std::string Unused() const;
+  // Closes those; the files of Unix sockets that are ours to remove go with them.
+  void DropUnused();
   [[nodiscard]] bool empty() const { return given_.empty(); }
 
  private:

@@ -213,7 +213,8 @@ void HttpSide::Replace(const std::shared_ptr<const config::Options>& options) {
     impl_->admin_login = std::move(login);
   }
   const http::HttpServer::Options wanted = impl_->ServerOptions(*options);
-  if (!wanted.tls.has_value() || FilesOf(*wanted.tls) == impl_->files) return;
+  if (impl_->server == nullptr || !wanted.tls.has_value() || FilesOf(*wanted.tls) == impl_->files)
+    return;
   auto next = impl_->server->Successor(wanted, impl_->MakePages());
   if (!next.ok()) {
     log::Error(log::event::kHttp, {{"what", "certificate"}},
@@ -223,6 +224,13 @@ void HttpSide::Replace(const std::shared_ptr<const config::Options>& options) {
   }
   impl_->files = FilesOf(*wanted.tls);
   impl_->Exchange(*std::move(next)).reset();  // live pages connect anew
+}
+
+void HttpSide::StopListening() { impl_->Exchange(nullptr).reset(); }
+
+int HttpSide::CopySocket() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->server == nullptr ? -1 : impl_->server->CopySocket();
 }
 
 http::HttpServer::Counts HttpSide::counts() const {

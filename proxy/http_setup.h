@@ -42,6 +42,11 @@ class HttpSide {
   // old one stays, and the log says so. The main thread's.
   void Replace(const std::shared_ptr<const config::Options>& options);
   [[nodiscard]] http::HttpServer::Counts counts() const;
+  // Pages are another process's from now on; what is under way ends. The main
+  // thread's.
+  void StopListening();
+  // See http::HttpServer::CopySocket.
+  [[nodiscard]] int CopySocket() const;
 
  private:
   struct Impl;

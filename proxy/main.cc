@@ -4,10 +4,13 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <memory>
+#include <utility>
 
 #include "proxy/admin_command.h"
 #include "proxy/auth/secret.h"
 #include "proxy/config/load.h"
+#include "proxy/handover.h"
 #include "proxy/health_command.h"
 #include "proxy/log/log.h"
 #include "proxy/log_setup.h"
@@ -23,10 +26,19 @@ namespace log = bulkhead::log;
 // A few hundred passwords and keys: below the limit on locked memory that systems give everybody.
 constexpr size_t kLockedMemory = size_t{1} << 18;
 
-int ServeWith(const std::shared_ptr<const config::Options>& options, const std::string& file) {
-  bulkhead::Server server(options, file, BULKHEAD_VERSION);
+// To whoever has started this process, too.
+int NotStarted(const std::string& why, bulkhead::Inheritance* inheritance) {
+  std::cerr << "bulkhead: not started: " << why << '\n';
+  if (inheritance != nullptr) inheritance->Failed(why);
+  return 1;
+}
+
+int ServeWith(const std::shared_ptr<const config::Options>& options, const std::string& file,
+              std::unique_ptr<bulkhead::Inheritance> inheritance) {
+  bulkhead::Server server(options, file, BULKHEAD_VERSION, std::move(inheritance));
   if (const std::string error = server.Start(); !error.empty()) {
     std::cerr << "bulkhead: not started: " << error << '\n';
+    server.Failed(error);
     return 1;
   }
   return server.Run();
@@ -35,16 +47,14 @@ int ServeWith(const std::shared_ptr<const config::Options>& options, const std::
 int Serve(const std::string& file) {
   // Before the passwords of the configuration are read.
   const bool locked = bulkhead::auth::ReserveLockedMemory(kLockedMemory);
+  std::unique_ptr<bulkhead::Inheritance> inheritance = bulkhead::Inheritance::FromEnvironment();
   const config::LoadResult loaded = config::LoadFile(file);
   if (!loaded.ok()) {
     for (const config::ConfigError& error : loaded.errors) std::cerr << error.ToString() << '\n';
-    std::cerr << "bulkhead: not started: the configuration has errors\n";
-    return 1;
+    return NotStarted("the configuration has errors: " + file, inheritance.get());
   }
-  if (const std::string error = bulkhead::SetUpLog(loaded.options->log); !error.empty()) {
-    std::cerr << "bulkhead: " << error << '\n';
-    return 1;
-  }
+  if (const std::string error = bulkhead::SetUpLog(loaded.options->log); !error.empty())
+    return NotStarted(error, inheritance.get());
   for (const config::ConfigError& warning : loaded.errors)
     log::Warn(log::event::kSetup, {{"what", "configuration"}}, warning.ToString());
   log::Info(log::event::kStarted, {{"version", BULKHEAD_VERSION}, {"config", file}},
@@ -53,7 +63,7 @@ int Serve(const std::string& file) {
     log::Warn(log::event::kSetup, {{"what", "locked memory"}},
               "passwords lie in memory that may be swapped out (see ulimit -l, LimitMEMLOCK)");
   }
-  const int code = ServeWith(loaded.options, file);
+  const int code = ServeWith(loaded.options, file, std::move(inheritance));
   log::Stop();
   return code;
 }

@@ -170,7 +170,10 @@ metrics::ProcessView ProcessFacts::View() {
           {tenant.tenant, tenant.usage.sessions, tenant.usage.running, tenant.usage.refused});
     }
   }
-  if (control != nullptr) view.operations = RunningByKind(control->operation_log().All());
+  if (control != nullptr) {
+    view.operations = RunningByKind(control->operation_log().All());
+    view.predecessor_sessions = control->SeenPredecessors().sessions;
+  }
   return view;
 }
 

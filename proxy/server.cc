@@ -2,76 +2,28 @@
 
 #include <unistd.h>
 
-#include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <ctime>
-#include <deque>
-#include <functional>
-#include <mutex>
-#include <optional>
-#include <thread>
-#include <utility>
-#include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "metrics/registry.h"
-#include "proxy/admin/admin_server.h"
-#include "proxy/admin/live_source.h"
-#include "proxy/auth/rsa_key.h"
-#include "proxy/control/control_loop.h"
-#include "proxy/control/fleet_collector.h"
-#include "proxy/control/router_id.h"
-#include "proxy/http_setup.h"
-#include "proxy/io/worker.h"
-#include "proxy/listener_setup.h"
 #include "proxy/log/log.h"
-#include "proxy/process_facts.h"
-#include "proxy/reloader.h"
+#include "proxy/server_impl.h"
 #include "proxy/service_manager.h"
-#include "proxy/session/pins.h"
-#include "proxy/store_setup.h"
-#include "proxy/users.h"
 
 namespace bulkhead {
 
 namespace {
 
-class Accounts final : public io::ProcessAccounts {
- public:
-  explicit Accounts(uint32_t default_limit) : default_limit_(default_limit) {}
-
-  routing::ConnectionBudget* BudgetOf(const routing::Backend& backend) override {
-    std::lock_guard lock(mutex_);
-    std::unique_ptr<routing::ConnectionBudget>& budget = budgets_[backend.id];
-    const uint32_t limit = backend.max_connections.value_or(default_limit_);
-    if (budget == nullptr) budget = std::make_unique<routing::ConnectionBudget>(limit);
-    if (budget->limit() != limit) budget->SetLimit(limit);  // altered by an operator
-    return budget.get();
-  }
-  // Of budgets that are asked for from now on.
-  void SetDefaultLimit(uint32_t limit) {
-    std::lock_guard lock(mutex_);
-    default_limit_ = limit;
-  }
-
- private:
-  // Taken when a worker meets a backend for the first time, and when a backend's pace changes.
-  std::mutex mutex_;
-  uint32_t default_limit_;
-  absl::flat_hash_map<routing::BackendId, std::unique_ptr<routing::ConnectionBudget>> budgets_;
-};
-
 // Somebody asks for another configuration.
 int AskedSignal() { return SIGRTMIN; }
 
-// SIGUSR1: every worker has ended.
+// SIGUSR1: every worker has ended. SIGUSR2: another process is to take over.
 sigset_t HandledSignals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, AskedSignal()}) sigaddset(&signals, signal);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, AskedSignal(), HandoverSignal()})
+    sigaddset(&signals, signal);
   return signals;
 }
 
@@ -85,53 +37,10 @@ constexpr const char* kServingWords = "serving";
 
 }  // namespace
 
-struct Server::Impl {
-  struct Asked {
-    control::ConfigRequest request;
-    std::function<void(control::ConfigAnswer)> done;
-  };
-
-  std::shared_ptr<const config::Options> options;  // of the start
-  std::string file;
-  std::string version;
-  std::unique_ptr<Accounts> accounts;
-  std::unique_ptr<metrics::Registry> registry;
-  std::unique_ptr<routing::GateBoard> gates = std::make_unique<routing::GateBoard>();
-  std::unique_ptr<control::ControlLoop> control;
-  routing::TenantLimits limits;
-  std::shared_ptr<ConfiguredUsers> users;
-  std::vector<io::Worker*> worker_pointers;
-  std::vector<std::unique_ptr<io::Worker>> workers;
-  std::unique_ptr<Reloader> reloader;
-  std::unique_ptr<control::FleetCollector> fleet;
-  std::unique_ptr<admin::LiveSource> source;
-  std::unique_ptr<admin::AdminServer> admin;
-  ProcessFacts facts;
-  std::string router_id;
-  std::unique_ptr<HttpSide> http;
-  GivenSockets given;
-  PlacedSockets placed;
-  std::mutex asked_mutex;
-  std::deque<Asked> asked;
-
-  void MakeControl(const BuiltOptions& built, StoreAtStart store);
-  std::string TakeGivenSockets(const BuiltOptions& built);
-  std::string MakeWorkers(const BuiltOptions& built);
-  std::string MakeAdmin(const BuiltOptions& built,
-                        const std::shared_ptr<const auth::RsaKeyPair>& rsa);
-  std::string StartHttp();
-  void Publish(const BuiltOptions& built);
-  // Any thread.
-  void Ask(control::ConfigRequest request, std::function<void(control::ConfigAnswer)> done);
-  void AnswerAsked();
-  void ReloadBySignal();
-  void EndAll();
-  [[noreturn]] static void EndAtOnce();
-};
-
 Server::Server(std::shared_ptr<const config::Options> options, std::string file,
-               std::string version)
+               std::string version, std::unique_ptr<Inheritance> inheritance)
     : impl_(std::make_unique<Impl>()) {
+  impl_->inheritance = std::move(inheritance);
   impl_->options = std::move(options);
   impl_->file = std::move(file);
   impl_->version = std::move(version);
@@ -146,10 +55,11 @@ std::string Server::Start() {
   std::signal(SIGPIPE, SIG_IGN);
 
   std::string error;
-  if (error = impl_->given.AddFromEnvironment(); !error.empty()) return error;
+  const std::shared_ptr<const auth::RsaKeyPair> rsa = auth::RsaKeyPair::Generate();
+  error = impl_->inheritance != nullptr ? impl_->Inherit(rsa) : impl_->given.AddFromEnvironment();
+  if (!error.empty()) return error;
   StoreAtStart store;
   if (error = OpenStore(&impl_->options, &store); !error.empty()) return error;
-  const std::shared_ptr<const auth::RsaKeyPair> rsa = auth::RsaKeyPair::Generate();
   impl_->reloader = std::make_unique<Reloader>(
       Reloader::Setup{.file = impl_->file,
                       .rsa = rsa,
@@ -171,6 +81,17 @@ std::string Server::Start() {
   if (error = impl_->MakeWorkers(*built); !error.empty()) return error;
   if (error = impl_->MakeAdmin(*built, rsa); !error.empty()) return error;
   if (error = impl_->StartHttp(); !error.empty()) return error;
+  // From here on nothing can fail.
+  if (impl_->inheritance != nullptr) {
+    (void)impl_->inheritance->Taken();
+    const pid_t before = impl_->inheritance->pid();
+    impl_->control->SetPredecessor(impl_->inheritance->Release(), before,
+                                   [] { service_manager::Ready(kServingWords); });
+    log::Info(log::event::kHandover, {{"what", "taken over"}},
+              absl::StrCat("has taken over from pid ", before, ", whose sessions go on there"));
+    impl_->inheritance.reset();
+  }
+  impl_->given.DropUnused();
   impl_->control->Start();
   for (const auto& worker : impl_->workers) worker->Start();
   if (impl_->admin != nullptr) impl_->admin->Start();
@@ -218,6 +139,8 @@ void Server::Impl::MakeControl(const BuiltOptions& built, StoreAtStart store) {
           },
       .watchdog = service_manager::WatchdogTimeout(),
       .alive = service_manager::Alive,
+      .clients = [this] { return uint64_t{accounts->clients.load()}; },
+      .process = process,
       .budget_of = [this](const routing::Backend& backend) { return accounts->BudgetOf(backend); },
       .store = std::move(store.store),
       .stored = std::move(store.state)});
@@ -236,6 +159,11 @@ std::string Server::Impl::MakeWorkers(const BuiltOptions& built) {
   setup.gates = gates.get();
   setup.limits = &limits;
   setup.gate_keeper = control.get();
+  setup.process = process;
+  setup.kill_elsewhere = [this](uint64_t id, bool query_only, const std::string& user,
+                                std::function<void(bool)> done) {
+    control->PostKillElsewhere(id, query_only, user, std::move(done));
+  };
   for (const std::string& address : placed.listeners) setup.has_given.push_back(!address.empty());
   for (uint32_t i = 0; i < WorkerCount(*built.options); ++i) {
     setup.index = i;
@@ -323,6 +251,10 @@ void Server::Impl::AnswerAsked() {
 }
 
 void Server::Impl::ReloadBySignal() {
+  if (handed_over) {
+    log::Reopen();
+    return;
+  }
   service_manager::Reloading();
   log::Reopen();  // whatever becomes of the configuration: logrotate sends this signal too
   const control::ConfigAnswer answer = reloader->Reload();
@@ -367,6 +299,7 @@ int Server::Run() {
   constexpr timespec kEndWithin{.tv_sec = 5, .tv_nsec = 0};  // after the second signal
   Stage stage = Stage::kServing;
   bool second = false;
+  bool put_off = false;  // a signal to end came while another process was taking over
   std::thread joiner;
   const auto then_tell = [main = pthread_self()](auto work) {
     return std::thread([main, work] {
@@ -386,6 +319,19 @@ int Server::Run() {
         signal == SIGHUP ? impl_->ReloadBySignal() : impl_->AnswerAsked();
       continue;
     }
+    if (signal == SIGUSR2) {
+      if (stage == Stage::kServing) impl_->BeginHandover();
+      continue;
+    }
+    if (signal == HandoverSignal()) {
+      if (impl_->EndHandover() && put_off) kill(getpid(), SIGTERM);
+      continue;
+    }
+    // Half of a process can't end: what is under way does, within its own limits.
+    if (impl_->handing_over && (signal == SIGTERM || signal == SIGINT)) {
+      if (std::exchange(put_off, true)) impl_->EndAtOnce();
+      continue;
+    }
     if (signal == SIGUSR1) {
       if (stage == Stage::kServing) continue;
       joiner.join();
@@ -400,7 +346,7 @@ int Server::Run() {
     log::Info(
         log::event::kStopping, {{"signals", second ? 2 : 1}},
         second ? "second signal: ending at once" : "stopping: no new clients, what runs may end");
-    service_manager::Stopping("no new clients, what runs may end");
+    if (!impl_->handed_over) service_manager::Stopping("no new clients, what runs may end");
     const auto wait_ms =
         static_cast<uint64_t>(routing::ToMillis(impl_->reloader->Current()->shutdown_timeout));
     for (const auto& worker : impl_->workers) worker->RequestShutdown(second ? 0 : wait_ms);

@@ -13,27 +13,33 @@
 #include <string>
 
 #include "proxy/config/options.h"
+#include "proxy/handover.h"
 
 namespace bulkhead {
 
 class Server {
  public:
   // `file`: what RELOAD CONFIG reads again.
-  Server(std::shared_ptr<const config::Options> options, std::string file, std::string version);
+  // `inheritance`: of the process that this one takes over from; may be null.
+  Server(std::shared_ptr<const config::Options> options, std::string file, std::string version,
+         std::unique_ptr<Inheritance> inheritance);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
   // "" or what is wrong.
   [[nodiscard]] std::string Start();
+  // After an error of Start: tells the process that this one was to take over from.
+  void Failed(const std::string& why);
   // Until SIGTERM or SIGINT (drain; a second one ends at once, without waiting for a disk or an
   // operation for more than a few seconds, a third one for nothing). SIGHUP reloads the
-  // configuration.
+  // configuration. SIGUSR2 starts the program anew, which takes over: this process then drains.
   // Returns the exit code.
   [[nodiscard]] int Run();
 
- private:
   struct Impl;
+
+ private:
   std::unique_ptr<Impl> impl_;
 };
 

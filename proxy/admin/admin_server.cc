@@ -112,6 +112,10 @@ void AdminServer::Start() {
   thread_ = std::thread([this] { loop_.Run(); });
 }
 
+void AdminServer::KeepFile() {
+  loop_.Post([this] { listener_->KeepFile(); });
+}
+
 void AdminServer::Stop() {
   loop_.Post([this] {
     listener_.reset();

@@ -59,7 +59,12 @@ class AdminServer {
   // "" or what is wrong.
   [[nodiscard]] std::string Listen();
   [[nodiscard]] uint16_t port() const;  // after Listen; 0: a Unix socket
+  // After Listen, until Stop: to be given to another process.
+  [[nodiscard]] int socket() const { return listener_->fd(); }
+  [[nodiscard]] bool keeps_file() const { return listener_->keeps_file(); }
   void Start();
+  // Another process accepts from the same socket.
+  void KeepFile();
   void Stop();
   void Join();
   // For logins from now on.

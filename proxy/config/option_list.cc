@@ -49,6 +49,12 @@ constexpr Option kOptions[] = {
     {"state_dir", "path", "/var/lib/bulkhead", "Folder of the topology store."},
     {"shutdown_timeout", "duration", "30s",
      "How long a SIGTERM waits for running work; a second one ends at once."},
+    {"upgrade.start_timeout", "duration", "60s",
+     "SIGUSR2: how long the new process may take to be there; then the old one goes on alone."},
+    {"upgrade.drain_timeout", "duration", "1h",
+     "How long the sessions of the process that was replaced may go on in it. It ends with the "
+     "last "
+     "of them; what is left then is ended as by SIGTERM."},
 
     {"users[].name", "text", "", "User name that clients give. Required."},
     {"users[].password", "text", "",
@@ -334,6 +340,7 @@ constexpr std::pair<std::string_view, OptionChange> kChanges[] = {
     {"log.file", OptionChange::kReload},
     {"log", OptionChange::kSet},
     {"shutdown_timeout", OptionChange::kSet},
+    {"upgrade", OptionChange::kSet},
     {"hold", OptionChange::kSet},
     {"health", OptionChange::kSet},
     {"tenant_limits", OptionChange::kSet},

@@ -240,6 +240,10 @@ struct Options {
   Metrics metrics;
   Http http_limits;
   Log log;
+  struct Upgrade {
+    Duration start_timeout = std::chrono::seconds(60);  // SIGUSR2: the new process must be there
+    Duration drain_timeout = std::chrono::hours(1);     // how long sessions stay in the old one
+  } upgrade;
   Duration shutdown_timeout = std::chrono::seconds(30);  // SIGTERM: wait that long for running work
   std::shared_ptr<const routing::Topology> topology;     // the seed, built and checked; never null
 

@@ -154,6 +154,9 @@ void ReadRuntime(const Section& root, Options* out) {
   ReadAdminLimits(root.Map("admin"), &out->admin_limits);
   ReadCompression(root.Map("compression"), &out->compression);
   ReadLog(root.Map("log"), &out->log);
+  const Section upgrade = root.Map("upgrade");
+  upgrade.Time("start_timeout", std::chrono::seconds(1), &out->upgrade.start_timeout);
+  upgrade.Time("drain_timeout", Duration(0), &out->upgrade.drain_timeout);
   root.Time("shutdown_timeout", Duration(0), &out->shutdown_timeout);
 }
 

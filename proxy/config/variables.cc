@@ -92,6 +92,8 @@ constexpr Getter kGetters[] = {
      [](const Options& o) { return o.workers == 0 ? std::string("auto") : Text(o.workers); }},
     {"state_dir", [](const Options& o) { return Text(o.state_dir); }},
     {"shutdown_timeout", [](const Options& o) { return Text(o.shutdown_timeout); }},
+    {"upgrade.start_timeout", [](const Options& o) { return Text(o.upgrade.start_timeout); }},
+    {"upgrade.drain_timeout", [](const Options& o) { return Text(o.upgrade.drain_timeout); }},
     {"probe.user", [](const Options& o) { return Text(o.probe); }},
     {"control.user", [](const Options& o) { return Text(o.control); }},
     {"replication.user", [](const Options& o) { return Text(o.replication); }},

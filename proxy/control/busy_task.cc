@@ -60,6 +60,7 @@ void BusyTask::GiveUp(Operation::State state, const std::string& why) {
   PutBack();
   std::string message =
       absl::StrCat(setup_.what, ": ", setup_.kind, " ", why, "; everything is as it was before");
+  if (!last_.unanswered.empty()) absl::StrAppend(&message, "; ", last_.unanswered);
   if (last_.must_end() > 0) {
     absl::StrAppend(&message, "; still running: ", last_.running, " statements, ",
                     last_.transactions, " transactions (sessions ",

@@ -238,15 +238,19 @@ void ChangeTask::Hold(uint64_t id) {
   };
   // Once every worker has answered, nothing new is sent. What a silent server was sent before, and
   // answers later, must not become a client's truth.
-  world()->CountBusy(
-      {}, [this, failover, answered, alive = std::weak_ptr<bool>(alive_)](const io::BusyCount&) {
-        if (alive.expired()) return;
-        if (failover) {
-          world()->GiveUp(IdOf(plan().old_primary), answered);
-        } else {
-          answered();
-        }
-      });
+  world()->CountBusy({}, [this, id, failover, answered,
+                          alive = std::weak_ptr<bool>(alive_)](const io::BusyCount& count) {
+    if (alive.expired()) return;
+    if (!count.unanswered.empty()) {
+      Answer(id, {.result = routing::StepReport::Result::kFailed, .why = count.unanswered});
+      return;
+    }
+    if (failover) {
+      world()->GiveUp(IdOf(plan().old_primary), answered);
+    } else {
+      answered();
+    }
+  });
 }
 
 void ChangeTask::Drain(uint64_t id) {
@@ -294,7 +298,8 @@ void ChangeTask::Publish(uint64_t id) {
           report.why = std::string(status.message());
         }
         Answer(id, report);
-      });
+      },
+      /*held=*/true);
 }
 
 void ChangeTask::Release(uint64_t id) {

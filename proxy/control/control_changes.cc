@@ -42,6 +42,13 @@ std::unique_ptr<ChangeHands> ControlLoop::MakeHands(const ChangeScene& scene) {
 
 void ControlLoop::GiveUp(routing::BackendId backend, std::function<void()> done) {
   auto it = watched_.find(backend);
+  if (it != watched_.end() && predecessor_ != nullptr) {
+    auto awaited = std::make_shared<int>(2);
+    done = [awaited, both = std::move(done)] {
+      if (--*awaited == 0) both();
+    };
+    predecessor_->GiveUp(it->second.watch->name(), done);
+  }
   if (it == watched_.end()) {
     loop_.Post(std::move(done));
     return;
@@ -59,6 +66,7 @@ void ControlLoop::ExpectReadOnly(routing::BackendId backend, bool expected) {
                                 : expected_read_only_.erase(backend) > 0;
   auto it = watched_.find(backend);
   if (!changed || it == watched_.end()) return;
+  if (predecessor_ != nullptr) predecessor_->TellReadOnly(it->second.watch->name(), expected);
   it->second.watch->SetRole(RoleOf(backend), setup_.options->health.heartbeat);
   CarryOut(backend);
 }

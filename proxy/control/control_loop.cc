@@ -53,8 +53,15 @@ void ControlLoop::Start() {
               "no probe account (probe: in the configuration): a hang is noticed late, by the "
               "applications' own statements and logins, or not at all");
   }
+  desk_->set_order_listener(
+      [this](routing::ShardId id, const std::string& tenant, const routing::GateOrder& order) {
+        const routing::Shard* shard = topology_->shard(id);
+        if (predecessor_ != nullptr && (shard != nullptr || !tenant.empty()))
+          predecessor_->TellOrder(shard == nullptr, shard == nullptr ? tenant : shard->name, order);
+      });
   SyncWatches();
   StartStore();
+  if (predecessor_ != nullptr) predecessor_->TellSynced();
   last_tick_ = Now();
   tick_ = std::make_unique<io::Timer>(&loop_, [this] { OnTick(); });
   tick_->Start(1, kTickMs);
@@ -76,6 +83,8 @@ void ControlLoop::FinishStop() {
   history_at_ = {};
   StoreHistory(Now());
   store_.reset();  // what was asked for is on disk
+  successor_.reset();
+  predecessor_.reset();
   watched_.clear();
   loop_.Post([this] { loop_.Stop(); });
 }
@@ -104,7 +113,9 @@ void ControlLoop::OnTick() {
   ChooseReplicas(now);
   desk_->Tick(now);
   operators_->Tick(now);
-  if (stop_by_ == routing::kMonoNever) FailOverByItself(now);
+  if (stop_by_ == routing::kMonoNever && !giving_store_ && successor_ == nullptr)
+    FailOverByItself(now);
+  TickHandover(now);
   StoreHistory(now);
   if (setup_.limits != nullptr && now - last_sweep_ >= std::chrono::seconds(1)) {
     last_sweep_ = now;
@@ -139,6 +150,7 @@ void ControlLoop::NoteLateLoops(MonoTime now) {
 // ends the process, which could not do it itself.
 void ControlLoop::GiveSignOfLife(MonoTime now) {
   const routing::Duration timeout = setup_.watchdog;
+  if (successor_ != nullptr) return;  // that one is the service's main process
   if (timeout == routing::Duration{} || now - alive_at_ < timeout / 4) return;
   for (const io::Worker* worker : *setup_.workers) {
     const MonoTime turn = At(worker->last_turn_ns());

@@ -32,9 +32,11 @@
 #include "proxy/control/incident_log.h"
 #include "proxy/control/operator_world.h"
 #include "proxy/control/operators.h"
+#include "proxy/control/predecessor.h"
 #include "proxy/control/returned_primary.h"
 #include "proxy/control/semi_sync_reader.h"
 #include "proxy/control/store_thread.h"
+#include "proxy/control/successor.h"
 #include "proxy/control/table_reader.h"
 #include "proxy/io/event_loop.h"
 #include "proxy/io/gate_keeper.h"
@@ -45,7 +47,10 @@
 
 namespace bulkhead::control {
 
-class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, public OperatorWorld {
+class ControlLoop final : public io::GateKeeper,
+                          public BackendWatchOwner,
+                          public OperatorWorld,
+                          private Successor::Hands {
  public:
   static constexpr size_t kMaxUnknown = 10'000;
 
@@ -64,6 +69,9 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
     // given only while every worker's loop turns.
     routing::Duration watchdog{};
     std::function<void()> alive;
+    // Clients that are connected to this process.
+    std::function<uint64_t()> clients;
+    uint32_t process = 0;  // see io::WorkerSetup
     // The process's account of a backend's connections.
     std::function<routing::ConnectionBudget*(const routing::Backend&)> budget_of;
     // May be null: nothing is stored. `stored`: what it held when the process began.
@@ -95,6 +103,29 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
 
   // Rows of this moment, given on the control thread. Any thread; never called once it has stopped.
   void PostRows(const FleetQuestion& question, std::function<void(ControlRows)> done) const;
+
+  // --- handing over to another process (control_handover.cc). Any thread; so is `done`'s.
+  // Takes the store out of use, and operators' commands with it; what was to be stored is on disk
+  // once the thread has ended. An error: something is under way, nothing has changed.
+  void GiveStore(std::function<void(absl::StatusOr<std::unique_ptr<StoreThread>>)> done);
+  // For the event log.
+  void NoteEvent(const std::string& kind, const std::string& object, const std::string& text);
+  // After GiveStore, where it came to nothing.
+  void TakeStoreBack(std::unique_ptr<TopologyStore> store, uint64_t revision);
+  // Goes by the process at the other end of `fd` from now on, and asks the process to end
+  // (Setup::shut_down) once no session is left, `drain` is over, or the other one is gone.
+  void Follow(int fd, pid_t pid, routing::Duration drain);
+  // The process that this one took over from. Before Start. `following` and `gone`: on this thread.
+  void SetPredecessor(int fd, pid_t pid, std::function<void()> following);
+  // Processes that this one took over from and that have not ended: sessions, and their numbers.
+  struct Predecessors {
+    uint64_t sessions = 0;
+    std::vector<uint32_t> numbers;
+  };
+  [[nodiscard]] Predecessors SeenPredecessors() const;
+  // KILL of a session that may be one of theirs.
+  void PostKillElsewhere(uint64_t id, bool query_only, const std::optional<std::string>& user,
+                         std::function<void(bool)> done);
 
   // The topology of now. Any thread.
   [[nodiscard]] std::shared_ptr<const routing::Topology> Snapshot() const;
@@ -170,7 +201,8 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   [[nodiscard]] routing::MonoTime Now() override;
   [[nodiscard]] const config::Options& options() const override { return *setup_.options; }
   [[nodiscard]] const TopologyPtr& topology() const override { return topology_; }
-  void Publish(TopologyPtr topology, std::function<void()> done) override;
+  void Publish(TopologyPtr topology, const std::vector<StoreEdit>& edits,
+               std::function<void()> done) override;
   void CountBusy(io::BusyFilter filter, std::function<void(const io::BusyCount&)> done) override;
   [[nodiscard]] routing::BackendHealth* HealthOf(routing::BackendId backend) override;
   void CarryOut(routing::BackendId backend) override;
@@ -190,6 +222,24 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   [[nodiscard]] IncidentLog* incidents() override { return &incidents_; }
   void Configure(ConfigRequest request, std::function<void(ConfigAnswer)> done) override;
   void ShutDown() override { setup_.shut_down(); }
+  void KillElsewhere(uint64_t id, bool query_only, std::function<void(bool)> done) override;
+  [[nodiscard]] std::string FollowerTrouble() override;
+
+  // Successor::Hands
+  void FollowOrders(Successor::Orders shards, Successor::Orders tenants) override;
+  void FollowOrder(bool tenant, const std::string& name, const routing::GateOrder& order) override;
+  void FollowMark(const std::string& backend, int mark) override;
+  void FollowReadOnly(const std::string& backend, bool expected) override;
+  [[nodiscard]] bool FollowTopology(const std::vector<StoreEdit>& edits,
+                                    std::function<void()> done) override;
+  void AnswerBusy(const std::string& backend, const std::string& shard, const std::string& tenant,
+                  std::function<void(const io::BusyCount&)> done) override;
+  void FollowGiveUp(const std::string& backend, std::function<void()> done) override;
+  void FollowKill(uint64_t id, bool query_only, std::optional<std::string> user,
+                  std::function<void(bool)> done) override;
+  void TickHandover(routing::MonoTime now);
+  void EndFollowing(const std::string& why);
+  [[nodiscard]] size_t LiveWorkers() const;
   void Persist(std::vector<StoreEdit> edits,
                std::function<void(const absl::Status&)> done) override;
 
@@ -263,8 +313,15 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   AutoFailover auto_failover_;
   bool all_bad_ = false;
   absl::flat_hash_set<routing::BackendId> expected_read_only_;
-  std::unique_ptr<StoreThread> store_;  // may be null
-  uint64_t stored_event_ = 0;           // the last one that was given to the store
+  std::unique_ptr<StoreThread> store_;        // may be null
+  bool giving_store_ = false;                 // to another process; it may come back
+  std::unique_ptr<Predecessor> predecessor_;  // while it lives
+  std::unique_ptr<Successor> successor_;      // this process drains
+  routing::MonoTime followed_at_{};
+  routing::MonoTime drain_until_{};
+  routing::MonoTime reported_at_{};
+  bool ending_ = false;        // the successor need not be told more than once
+  uint64_t stored_event_ = 0;  // the last one that was given to the store
   routing::MonoTime history_at_{};
   routing::MonoTime committed_at_{};  // when a commit was asked for last
   metrics::StoreView store_view_;
@@ -279,6 +336,7 @@ class ControlLoop final : public io::GateKeeper, public BackendWatchOwner, publi
   uint64_t unknown_dropped_ = 0;
   uint64_t unknown_total_ = 0;
   mutable std::mutex view_mutex_;
+  Predecessors predecessors_;  // under view_mutex_
   std::shared_ptr<const metrics::HealthView> view_;
   routing::MonoTime view_at_{};
 };

@@ -42,6 +42,12 @@ void ControlLoop::StartStore() {
 
 void ControlLoop::Persist(std::vector<StoreEdit> edits,
                           std::function<void(const absl::Status&)> done) {
+  if (giving_store_) {
+    loop_.Post([done = std::move(done)] {
+      done(absl::UnavailableError("another process takes over from this one"));
+    });
+    return;
+  }
   if (store_ == nullptr) {
     loop_.Post([done = std::move(done)] { done(absl::OkStatus()); });
     return;

@@ -40,6 +40,8 @@ BackendWatch::Options ControlLoop::WatchOptions(const routing::Backend& backend)
   const config::Options& options = *setup_.options;
   BackendWatch::Options watch;
   watch.rules = options.health;
+  // The canary is the successor's: two hands at one row would contradict each other.
+  if (successor_ != nullptr) watch.rules.can_commit = false;
   const BackendWatch::Role role = RoleOf(backend.id);
   watch.role = role.role;
   if (role.heartbeat.has_value()) watch.rules.heartbeat = *role.heartbeat;
@@ -110,7 +112,8 @@ void ControlLoop::SyncWatches() {
   }
 }
 
-void ControlLoop::Publish(TopologyPtr topology, std::function<void()> done) {
+void ControlLoop::Publish(TopologyPtr topology, const std::vector<StoreEdit>& edits,
+                          std::function<void()> done) {
   {
     const std::lock_guard lock(view_mutex_);
     topology_ = topology;
@@ -122,13 +125,16 @@ void ControlLoop::Publish(TopologyPtr topology, std::function<void()> done) {
     PublishHealth(&watched, Now());
     OnEpochs(watched.watch.get(), watched.watch->epochs());  // of shards that are new, too
   }
-  auto awaited = std::make_shared<size_t>(setup_.workers->size());
+  const bool told = predecessor_ != nullptr;
+  auto awaited = std::make_shared<size_t>(LiveWorkers() + (told ? 1 : 0));
+  const auto followed = [awaited, done] {
+    if (--*awaited == 0) done();
+  };
+  if (*awaited == 0) loop_.Post(done);
+  if (told) predecessor_->Publish(edits, followed);
   for (io::Worker* worker : *setup_.workers) {
-    worker->PublishTopology(topology, [this, awaited, done] {
-      loop_.Post([awaited, done] {
-        if (--*awaited == 0) done();
-      });
-    });
+    if (worker->last_turn_ns() == io::Worker::kEnded) continue;
+    worker->PublishTopology(topology, [this, followed] { loop_.Post(followed); });
   }
 }
 
@@ -137,13 +143,25 @@ void ControlLoop::CountBusy(io::BusyFilter filter, std::function<void(const io::
     size_t awaited;
     io::BusyCount count;
   };
-  auto sum = std::make_shared<Sum>(Sum{setup_.workers->size(), {}});
+  const bool told = predecessor_ != nullptr;
+  auto sum = std::make_shared<Sum>(Sum{LiveWorkers() + (told ? 1 : 0), {}});
+  const auto add = [sum, done](const io::BusyCount& count) {
+    sum->count.Add(count);
+    if (--sum->awaited == 0) done(sum->count);
+  };
+  if (sum->awaited == 0) loop_.Post([done] { done({}); });
+  if (told) {
+    const routing::Backend* backend = topology_->backend(filter.backend);
+    const routing::Shard* shard = topology_->shard(filter.shard);
+    predecessor_->CountBusy({.backend = backend == nullptr ? "" : backend->name,
+                             .shard = shard == nullptr ? "" : shard->name,
+                             .tenant = filter.tenant},
+                            add);
+  }
   for (io::Worker* worker : *setup_.workers) {
-    worker->PostCountBusy(filter, [this, sum, done](const io::BusyCount& count) {
-      loop_.Post([sum, done, count] {
-        sum->count.Add(count);
-        if (--sum->awaited == 0) done(sum->count);
-      });
+    if (worker->last_turn_ns() == io::Worker::kEnded) continue;
+    worker->PostCountBusy(filter, [this, add](const io::BusyCount& count) {
+      loop_.Post([add, count] { add(count); });
     });
   }
 }
@@ -168,6 +186,10 @@ routing::BackendHealth* ControlLoop::HealthOf(routing::BackendId backend) {
 void ControlLoop::CarryOut(routing::BackendId backend) {
   auto it = watched_.find(backend);
   if (it == watched_.end()) return;
+  if (predecessor_ != nullptr) {
+    predecessor_->TellMark(it->second.watch->name(),
+                           static_cast<int>(it->second.watch->health().mark()));
+  }
   it->second.watch->CarryOut();
   PublishHealth(&it->second, Now());
 }

@@ -114,6 +114,7 @@ void GateDesk::SetOrder(routing::ShardId shard, const routing::GateOrder& order,
                         routing::MonoTime now) {
   routing::ShardGate* gate = Find(shard);
   if (gate == nullptr) return;
+  if (order_listener_) order_listener_(shard, {}, order);
   gate->SetOrder(order, now, &actions_);
   Carry(gate);
 }

@@ -56,6 +56,10 @@ class GateDesk {
   void SetOrder(routing::ShardId shard, const routing::GateOrder& order, routing::MonoTime now);
   void SetTenantOrder(const std::string& tenant, const routing::GateOrder& order,
                       routing::MonoTime now);
+  // Told of each order before it is carried out; shard invalid: the tenant's.
+  using OrderListener = std::function<void(routing::ShardId shard, const std::string& tenant,
+                                           const routing::GateOrder& order)>;
+  void set_order_listener(OrderListener listener) { order_listener_ = std::move(listener); }
   // A drill: this shard's gate goes by `health` and not by its backend's; absent: no drill any
   // more.
   void SetDrill(routing::ShardId shard, const std::optional<routing::GateHealth>& health,
@@ -101,6 +105,7 @@ class GateDesk {
   const SetPace set_pace_;
   metrics::ControlMetrics* const metrics_;
   const Noticed noticed_;
+  OrderListener order_listener_;
   routing::HoldTotals totals_;
   absl::flat_hash_map<routing::ShardId, std::unique_ptr<routing::ShardGate>> gates_;
   absl::flat_hash_map<routing::ShardId, routing::BackendId> primaries_;

@@ -17,6 +17,7 @@ const routing::ShardGate* GateDesk::tenant_gate(const std::string& tenant) const
 
 void GateDesk::SetTenantOrder(const std::string& tenant, const routing::GateOrder& order,
                               routing::MonoTime now) {
+  if (order_listener_) order_listener_({}, tenant, order);
   HeldTenant& held = tenants_[tenant];
   if (held.gate == nullptr) {
     routing::GateRules rules = defaults_;

@@ -49,8 +49,9 @@ class OperatorWorld {
   [[nodiscard]] virtual routing::MonoTime Now() = 0;
   [[nodiscard]] virtual const config::Options& options() const = 0;
   [[nodiscard]] virtual const TopologyPtr& topology() const = 0;
-  // Watches, gates and workers follow it; `done` once every worker has.
-  virtual void Publish(TopologyPtr topology, std::function<void()> done) = 0;
+  // Watches, gates and workers follow it; `done` once every worker has. `edits`: what is different.
+  virtual void Publish(TopologyPtr topology, const std::vector<StoreEdit>& edits,
+                       std::function<void()> done) = 0;
   // Counts on all workers, which have then seen what the gates said before the call.
   virtual void CountBusy(io::BusyFilter filter, std::function<void(const io::BusyCount&)> done) = 0;
   // nullptr: no such backend.
@@ -81,6 +82,13 @@ class OperatorWorld {
   [[nodiscard]] virtual IncidentLog* incidents() = 0;
   // Builds and checks the whole configuration, then swaps it; not on this thread. `done` on it.
   virtual void Configure(ConfigRequest request, std::function<void(ConfigAnswer)> done) = 0;
+  // A session of a process that this one took over from; `done` on this thread.
+  virtual void KillElsewhere(uint64_t id, bool query_only, std::function<void(bool found)> done) {
+    (void)id, (void)query_only;
+    done(false);
+  }
+  // Such a process does not follow: why nothing may be changed now, with the way out. "": it may.
+  [[nodiscard]] virtual std::string FollowerTrouble() { return {}; }
   // SIGTERM's way.
   virtual void ShutDown() = 0;
 };

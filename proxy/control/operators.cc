@@ -69,11 +69,6 @@ void Operators::CancelSubmitted(uint64_t ticket) {
   });
 }
 
-void Operators::Execute(OperatorCommand command, const AskedPtr& asked) {
-  world_->events()->Add("operator", asked->origin.user, asked->origin.statement);
-  std::visit([&](const auto& one) { Run(one, asked); }, command);
-}
-
 void Operators::Tick(routing::MonoTime now) {
   // What was ordered for a while: the gate has ended it by itself.
   absl::erase_if(shard_orders_, [&](const auto& entry) {
@@ -333,6 +328,10 @@ void Operators::ReleaseShard(const routing::Shard& shard, bool force, const Aske
 // What an operator wants of a shard: its own order, or else what was said of its primary; and a
 // change under way comes first.
 void Operators::ApplyOrder(const routing::Shard& shard) {
+  if (followed_.has_value()) {
+    ApplyFollowed(shard);
+    return;
+  }
   GateOrder order;
   const routing::Backend* primary = world_->topology()->backend(shard.primary);
   const BackendOrder backend =
@@ -346,15 +345,19 @@ void Operators::ApplyOrder(const routing::Shard& shard) {
   if (auto it = shard_orders_.find(shard.id); it != shard_orders_.end()) order = it->second;
   if (std::find(moving_.begin(), moving_.end(), shard.id) != moving_.end())
     order = {.order = GateOperator::kDrain, .words = "is getting another primary"};
-  if (auto it = promotions_.find(shard.name);
-      it != promotions_.end() && it->second.epoch > shard.epoch) {
-    order = {.order = GateOperator::kReject,
-             .words = absl::StrCat("has had its primary changed to ", it->second.primary,
-                                   " by another router (epoch ", it->second.epoch.value,
-                                   ", and this router knows ", shard.epoch.value, ")")};
-  }
+  if (const std::optional<GateOrder> passed = PassedBy(shard); passed.has_value()) order = *passed;
   if (auto it = change_orders_.find(shard.id); it != change_orders_.end()) order = it->second;
   world_->gates()->SetOrder(shard.id, order, world_->Now());
+}
+
+// A promotion is written down that this process does not know.
+std::optional<routing::GateOrder> Operators::PassedBy(const routing::Shard& shard) const {
+  auto it = promotions_.find(shard.name);
+  if (it == promotions_.end() || it->second.epoch <= shard.epoch) return std::nullopt;
+  return GateOrder{.order = GateOperator::kReject,
+                   .words = absl::StrCat("has had its primary changed to ", it->second.primary,
+                                         " by another router (epoch ", it->second.epoch.value,
+                                         ", and this router knows ", shard.epoch.value, ")")};
 }
 
 void Operators::ApplyOrders() {
@@ -437,17 +440,24 @@ void Operators::Run(const KillSession& command, const AskedPtr& asked) {
     bool found = false;
   };
   auto answers = std::make_shared<Answers>(Answers{world_->workers().size()});
+  const auto answer = [asked, command](bool found) {
+    if (found) {
+      asked->Done(absl::StrCat(command.query_only ? "what session " : "session ", command.id,
+                               command.query_only ? " runs is killed" : " is killed"));
+    } else {
+      asked->Fail(kErrNoSuchObject,
+                  absl::StrCat("there is no session ", command.id, ": see SHOW SESSIONS"));
+    }
+  };
   for (io::Worker* worker : world_->workers()) {
-    worker->PostKill(command.id, command.query_only, [this, answers, asked, command](bool found) {
-      world_->Post([answers, asked, command, found] {
+    worker->PostKill(command.id, command.query_only, std::nullopt, [=, this](bool found) {
+      world_->Post([=, this] {
         answers->found = answers->found || found;
         if (--answers->awaited > 0) return;
         if (answers->found) {
-          asked->Done(absl::StrCat(command.query_only ? "what session " : "session ", command.id,
-                                   command.query_only ? " runs is killed" : " is killed"));
+          answer(true);
         } else {
-          asked->Fail(kErrNoSuchObject,
-                      absl::StrCat("there is no session ", command.id, ": see SHOW SESSIONS"));
+          world_->KillElsewhere(command.id, command.query_only, answer);
         }
       });
     });

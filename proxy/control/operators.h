@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -93,6 +94,13 @@ class Operators final : public OperatorDesk {
   void Tick(routing::MonoTime now);
   // The process is about to end: what waits is cancelled. Then Tick until idle, for a while.
   void CancelAll();
+  // The store is about to belong to another process: no commands from now on, or again.
+  // Why that can't be now: something is under way. "": nothing is.
+  [[nodiscard]] std::string Busy() const;
+  void Close(bool closed) { closed_ = closed; }
+  // Another process decides: its orders for shards, by name, instead of this one's.
+  void Follow(std::map<std::string, routing::GateOrder> shards);
+  void FollowOrder(const std::string& shard, const routing::GateOrder& order);
   // What needs a person is not waited for.
   [[nodiscard]] bool idle() const { return tasks_.size() == stuck(); }
   // Operations that need a person.
@@ -108,8 +116,10 @@ class Operators final : public OperatorDesk {
   // Changes the topology: one change at a time; shards whose data gets another home are held
   // meanwhile. `done` with the error that refused it, or once every worker goes by it.
   // `tenants`: whose directory entries it may touch.
+  // `held`: everybody has confirmed that nothing goes to what moves, and reads the new topology
+  // before a release: the change need not be confirmed by who does not answer now.
   void Change(Edit edit, std::vector<std::string> tenants,
-              std::function<void(const absl::Status&)> done);
+              std::function<void(const absl::Status&)> done, bool held = false);
   // A change of primary holds shards, whatever operators have ordered for them.
   using ShardList = std::vector<const routing::Shard*>;
   void SetChangeOrder(const ShardList& shards, const routing::GateOrder& order);
@@ -139,6 +149,7 @@ class Operators final : public OperatorDesk {
     Edit edit;
     std::vector<std::string> tenants;
     std::function<void(const absl::Status&)> done;
+    bool held = false;
   };
 
   void Execute(OperatorCommand command, const AskedPtr& asked);
@@ -176,6 +187,8 @@ class Operators final : public OperatorDesk {
              const AskedPtr& asked);
   void ReleaseShard(const routing::Shard& shard, bool force, const AskedPtr& asked);
   void ApplyOrder(const routing::Shard& shard);
+  void ApplyFollowed(const routing::Shard& shard);
+  [[nodiscard]] std::optional<routing::GateOrder> PassedBy(const routing::Shard& shard) const;
   void ApplyOrders();
   // Changes, then does `then` (may be empty), answers with `message`, and writes it down.
   void ChangeAndAnswer(const AskedPtr& asked, std::vector<std::string> tenants, Edit edit,
@@ -214,8 +227,10 @@ class Operators final : public OperatorDesk {
   };
   std::map<std::string, Promotion> promotions_;  // the newest that was seen, by shard
   std::map<uint64_t, std::pair<std::unique_ptr<OperatorTask>, AskedPtr>> tasks_;  // by ticket
-  std::deque<Change_> changes_;           // the first one is under way
-  std::vector<routing::ShardId> moving_;  // by the change under way
+  bool closed_ = false;
+  std::optional<std::map<std::string, routing::GateOrder>> followed_;  // by shard
+  std::deque<Change_> changes_;                                        // the first one is under way
+  std::vector<routing::ShardId> moving_;                               // by the change under way
 };
 
 }  // namespace bulkhead::control

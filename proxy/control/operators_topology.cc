@@ -45,8 +45,8 @@ routing::TenantSpec SpecOf(const routing::Topology& topology, const std::string&
 }  // namespace
 
 void Operators::Change(Edit edit, std::vector<std::string> tenants,
-                       std::function<void(const absl::Status&)> done) {
-  changes_.push_back({std::move(edit), std::move(tenants), std::move(done)});
+                       std::function<void(const absl::Status&)> done, bool held) {
+  changes_.push_back({std::move(edit), std::move(tenants), std::move(done), held});
   if (changes_.size() == 1) StartNextChange();
 }
 
@@ -66,17 +66,22 @@ void Operators::StartNextChange() {
   std::vector<StoreEdit> edits =
       EditsBetween(*world_->topology(), **next, changes_.front().tenants);
   // Once every worker has answered, nothing new goes to the old primaries.
-  world_->CountBusy(
-      {}, [this, next = *std::move(next), edits = std::move(edits)](const io::BusyCount&) mutable {
-        world_->Persist(std::move(edits), [this, next](const absl::Status& status) {
-          if (!status.ok()) {
-            FinishChange(absl::FailedPreconditionError(absl::StrCat(
-                "nothing was changed, since it can't be stored: ", std::string(status.message()))));
-            return;
-          }
-          world_->Publish(next, [this] { FinishChange(absl::OkStatus()); });
-        });
-      });
+  world_->CountBusy({}, [this, next = *std::move(next),
+                         edits = std::move(edits)](const io::BusyCount& count) mutable {
+    if (!count.unanswered.empty() && !changes_.front().held) {
+      FinishChange(absl::FailedPreconditionError("nothing was changed: " + count.unanswered));
+      return;
+    }
+    auto kept = std::make_shared<const std::vector<StoreEdit>>(edits);
+    world_->Persist(std::move(edits), [this, next, kept](const absl::Status& status) {
+      if (!status.ok()) {
+        FinishChange(absl::FailedPreconditionError(absl::StrCat(
+            "nothing was changed, since it can't be stored: ", std::string(status.message()))));
+        return;
+      }
+      world_->Publish(next, *kept, [this] { FinishChange(absl::OkStatus()); });
+    });
+  });
 }
 
 void Operators::FinishChange(const absl::Status& status) {

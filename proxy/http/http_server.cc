@@ -84,6 +84,8 @@ struct HttpServer::Impl {
       stopping = true;
       ResumeAll();
     }
+    // Else the library would shut the socket down, also for another process that has it.
+    if (const int socket_fd = MHD_quiesce_daemon(daemon); socket_fd >= 0) close(socket_fd);
     MHD_stop_daemon(daemon);
   }
 
@@ -356,6 +358,8 @@ void HttpServer::WakeStreams() {
   ++impl_->wakes;
   impl_->ResumeAll();
 }
+
+int HttpServer::CopySocket() const { return fcntl(impl_->socket.fd, F_DUPFD_CLOEXEC, 0); }
 
 HttpServer::Counts HttpServer::counts() const {
   Counts counts;

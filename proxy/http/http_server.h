@@ -107,10 +107,13 @@ class HttpServer {
   [[nodiscard]] absl::StatusOr<std::unique_ptr<HttpServer>> Successor(Options options, Pages pages);
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
-  // Closes the listener, ends the requests and streams under way and joins all threads.
+  // Closes the listener (whoever else has the socket goes on with it), ends the requests and
+  // streams under way and joins all threads.
   ~HttpServer();
 
   [[nodiscard]] uint16_t port() const;
+  // A copy of the listening socket, for another process; the caller's. -1: none can be had.
+  [[nodiscard]] int CopySocket() const;
   // There is something new for the streams.
   void WakeStreams();
 

@@ -29,12 +29,15 @@ struct BusyCount {
   uint32_t transactions = 0;         // open, and nothing running
   uint32_t pinned = 0;               // other state that is lost with the connection
   std::vector<uint64_t> sessions{};  // ids of some of those that run or are in a transaction
+  // Not empty: somebody did not answer, and more may run; who, and the way out.
+  std::string unanswered{};
 
   [[nodiscard]] uint32_t must_end() const { return running + transactions; }
   void Add(const BusyCount& other) {
     running += other.running;
     transactions += other.transactions;
     pinned += other.pinned;
+    if (unanswered.empty()) unanswered = other.unanswered;
     for (const uint64_t id : other.sessions) {
       if (sessions.size() < kNamed) sessions.push_back(id);
     }

@@ -19,12 +19,19 @@ namespace {
 constexpr uint64_t kTickMs = 100;
 constexpr uint64_t kNsPerMs = 1'000'000;
 
-// Ids that clients are given: bit 30 tells them from backends' thread ids, the low bits name the
-// worker.
+// Ids that clients are given: bit 30 tells them from backends' thread ids, the next ones name the
+// process, the low ones the worker.
 constexpr uint32_t kIdMark = 1u << 30;
 constexpr uint32_t kWorkerBits = 6;
+constexpr uint32_t kProcessBits = 3;
+constexpr uint32_t kProcessShift = 30 - kProcessBits;
 static_assert(Worker::kMaxWorkers == 1u << kWorkerBits);
-constexpr uint32_t kMaxSequence = (1u << (30 - kWorkerBits)) - 1;
+static_assert(Worker::kMaxProcesses == 1u << kProcessBits);
+constexpr uint32_t kMaxSequence = (1u << (kProcessShift - kWorkerBits)) - 1;
+
+uint32_t ProcessOf(uint64_t id) {
+  return static_cast<uint32_t>(id >> kProcessShift) & (Worker::kMaxProcesses - 1);
+}
 
 uint64_t Ns(routing::Duration duration) { return static_cast<uint64_t>(duration.count()); }
 
@@ -113,6 +120,7 @@ std::string Worker::Listen() {
     if (bound == nullptr) return error;
     listeners_.push_back(std::move(bound));
   }
+  for (const auto& one : listeners_) sockets_.push_back({one->fd(), one->keeps_file()});
   return {};
 }
 
@@ -163,7 +171,8 @@ void Worker::OnAccept(size_t index, int fd, const SocketAddress& peer) {
 uint32_t Worker::NextId() {
   while (true) {
     id_sequence_ = id_sequence_ >= kMaxSequence ? 1 : id_sequence_ + 1;
-    const uint32_t id = kIdMark | id_sequence_ << kWorkerBits | setup_.index;
+    const uint32_t id =
+        kIdMark | setup_.process << kProcessShift | id_sequence_ << kWorkerBits | setup_.index;
     if (!runners_.contains(id)) return id;
   }
 }
@@ -283,6 +292,12 @@ void Worker::PublishTopology(std::shared_ptr<const routing::Topology> topology,
 
 void Worker::KillById(SessionRunner* by, uint64_t id, bool query_only) {
   const std::vector<Worker*>& workers = *setup_.workers;
+  if ((id & kIdMark) != 0 && ProcessOf(id) != setup_.process && setup_.kill_elsewhere) {
+    setup_.kill_elsewhere(id, query_only, requester_user, [this, requester, id](bool found) {
+      loop_.Post([this, requester, id, found] { FinishKill(requester, id, found); });
+    });
+    return;
+  }
   const uint32_t first = (id & kIdMark) != 0 && id <= UINT32_MAX
                              ? static_cast<uint32_t>(id & ((1u << kWorkerBits) - 1))
                              : 0;
@@ -405,6 +420,13 @@ void Worker::GiveMemoryBack() {
   if (status != 0) delete request;
 }
 
+void Worker::StopAccepting() {
+  loop_.Post([this] {
+    for (const auto& listener : listeners_) listener->KeepFile();
+    listeners_.clear();
+  });
+}
+
 void Worker::RequestShutdown(uint64_t deadline_ms) {
   loop_.Post([this, deadline_ms] {
     const bool first = shutdown_deadline_ns_ == 0;
@@ -431,7 +453,7 @@ void Worker::ContinueShutdown() {
   if (!runners_.empty()) return;
   pool_->Shutdown();
   tick_.reset();
-  last_turn_ns_.store(UINT64_MAX, std::memory_order_relaxed);
+  last_turn_ns_.store(kEnded, std::memory_order_relaxed);
   // What was retired in this turn goes first.
   loop_.Post([this] { loop_.Stop(); });
 }

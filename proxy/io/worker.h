@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -86,6 +87,12 @@ struct WorkerSetup {
   std::vector<std::vector<GivenListener>> given;
   // By listener: sockets were given, if not to this worker.
   std::vector<bool> has_given;
+  // This process among those of one router that live at once: a part of its sessions' ids.
+  uint32_t process = 0;  // below Worker::kMaxProcesses
+  // KILL of a session of another one of them, by a user. Any thread; so is `done`'s. May be empty.
+  std::function<void(uint64_t id, bool query_only, const std::string& user,
+                     std::function<void(bool found)> done)>
+      kill_elsewhere;
   // The other workers, for KILL; set before the threads start.
   std::vector<class Worker*>* workers = nullptr;
 };
@@ -93,6 +100,7 @@ struct WorkerSetup {
 class Worker {
  public:
   static constexpr uint32_t kMaxWorkers = 64;
+  static constexpr uint32_t kMaxProcesses = 8;
 
   explicit Worker(WorkerSetup setup);
   ~Worker();
@@ -101,6 +109,12 @@ class Worker {
 
   // Binds this worker's sockets. "" or what is wrong.
   [[nodiscard]] std::string Listen();
+  // The sockets that it has bound or was given; constant from Listen on, open until StopAccepting.
+  struct OpenSocket {
+    int fd = -1;
+    bool keep_file = false;
+  };
+  [[nodiscard]] const std::vector<OpenSocket>& sockets() const { return sockets_; }
   void Start();  // the thread
   void Join();
   // `done`, on this worker's thread, once everything here goes by it. May be empty.
@@ -108,6 +122,8 @@ class Worker {
                        std::function<void()> done);
   // For logins, connections and statements from now on; nobody is dropped. Any thread.
   void PublishOptions(WorkerOptions options);
+  // Another process accepts from the same sockets: here they are closed. Sessions go on.
+  void StopAccepting();
   // Stops accepting, lets what runs end until `deadline_ms` from now, then closes the rest.
   void RequestShutdown(uint64_t deadline_ms);
 
@@ -124,14 +140,16 @@ class Worker {
   // Whoever awaits `done` (called on this worker's thread) knows that from then on every statement
   // here sees what the gates said when this was posted.
   void PostCountBusy(BusyFilter filter, std::function<void(const BusyCount&)> done);
-  // An operator's: whoever's session it is. `done` says whether it was found here.
-  void PostKill(uint64_t id, bool query_only, std::function<void(bool)> done);
+  // Whoever's session it is, or only a session of `user`. `done` says whether it was found here.
+  void PostKill(uint64_t id, bool query_only, std::optional<std::string> user,
+                std::function<void(bool)> done);
 
   // For the admin listener: any thread. `done` is called on this worker's.
   void PostList(size_t most_sessions, std::function<void(SessionList)> done);
 
   // How many runs of the loop's timer it missed last, as a moment: see BackendHealth::OnLoopLate.
-  // UINT64_MAX: it has ended.
+  // kEnded: it has.
+  static constexpr uint64_t kEnded = UINT64_MAX;
   [[nodiscard]] uint64_t last_turn_ns() const {
     return last_turn_ns_.load(std::memory_order_relaxed);
   }
@@ -215,6 +233,7 @@ class Worker {
   std::vector<session::SessionContext> contexts_;  // one per listener
   std::unique_ptr<BackendPool> pool_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<OpenSocket> sockets_;
   absl::flat_hash_map<uint32_t, std::unique_ptr<SessionRunner>> runners_;
   std::unique_ptr<Timer> tick_;
   uint32_t id_sequence_ = 0;

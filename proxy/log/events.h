@@ -85,19 +85,22 @@ inline constexpr Event kHttpLogin = {"http_login_failed", Repeat::kLimited, "add
                                      "Somebody without the right password asked for a page."};
 inline constexpr Event kReload = {"reload", Repeat::kAlways, "",
                                   "SIGHUP or RELOAD CONFIG, and what came of it."};
+inline constexpr Event kHandover = {"handover", Repeat::kAlways, "what",
+                                    "One process hands over to another (SIGUSR2): how it goes, and "
+                                    "how the first one ends."};
 inline constexpr Event kLogFile = {"log_file", Repeat::kAlways, "",
                                    "The log's file could not be opened anew."};
 
 }  // namespace event
 
-inline constexpr std::array<const Event*, 26> kEvents = {
+inline constexpr std::array<const Event*, 27> kEvents = {
     &event::kStarted, &event::kListening,      &event::kStopping,      &event::kStopped,
     &event::kSetup,   &event::kTopology,       &event::kReload,        &event::kLogFile,
     &event::kLate,    &event::kBackendState,   &event::kGate,          &event::kGivenUp,
     &event::kLeft,    &event::kOutcomeUnknown, &event::kOperator,      &event::kBackendNotice,
     &event::kLogin,   &event::kSlow,           &event::kStore,         &event::kSlowLeftOut,
     &event::kChange,  &event::kReturned,       &event::kOperatorLogin, &event::kListener,
-    &event::kHttp,    &event::kHttpLogin,
+    &event::kHttp,    &event::kHttpLogin,      &event::kHandover,
 };
 
 // The list as a Markdown table.

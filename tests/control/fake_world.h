@@ -71,7 +71,8 @@ class FakeWorld final : public OperatorWorld {
   routing::MonoTime Now() override { return now_; }
   const config::Options& options() const override { return options_; }
   const TopologyPtr& topology() const override { return topology_; }
-  void Publish(TopologyPtr topology, std::function<void()> done) override {
+  void Publish(TopologyPtr topology, const std::vector<StoreEdit>&,
+               std::function<void()> done) override {
     topology_ = std::move(topology);
     Follow();
     ++published_;
@@ -126,6 +127,7 @@ class FakeWorld final : public OperatorWorld {
     requests_.push_back(request);
     Post([done = std::move(done), answer = configured_] { done(answer); });
   }
+  std::string FollowerTrouble() override { return follower_trouble_; }
   void ShutDown() override { shut_down_ = true; }
 
   void Follow() {
@@ -173,6 +175,7 @@ class FakeWorld final : public OperatorWorld {
   int counted_ = 0;
   int published_ = 0;
   bool shut_down_ = false;
+  std::string follower_trouble_;
 };
 
 }  // namespace bulkhead::control

@@ -22,13 +22,14 @@ class Switching:
     primary: int = 0  # found out
     env: dict | None = None
     frozen_at: float = 0.0
+    router_class = OperatedRouter
 
     def __enter__(self) -> 'Switching':
         self.primary = self.primary or self.fleet.primary
         # The router's store is new, and knows nothing of what earlier tests have done with these servers.
         self.fleet[self.primary].execute('DROP TABLE IF EXISTS bulkhead.epoch')
         self.fleet.catch_up(self.primary)
-        self.router = OperatedRouter(self.fleet.configuration(self.primary, **self.changes), env=self.env)
+        self.router = self.router_class(self.fleet.configuration(self.primary, **self.changes), env=self.env)
         self.router.start()
         self.wait_up()
         return self

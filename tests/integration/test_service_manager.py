@@ -37,7 +37,7 @@ def bound(port: int = 0, host: str = '127.0.0.1') -> socket.socket:
 
 def ask(port: int | None = None, unix: str | None = None) -> int:
     where = {'unix_socket': unix} if unix else {'host': '127.0.0.1', 'port': port}
-    client = pymysql.connect(user='app@acme', password=APP_PASSWORD, database='tenant_acme', connect_timeout=20, **where)
+    client = pymysql.connect(user='app@acme', password=APP_PASSWORD, connect_timeout=20, **where)
     with client, client.cursor() as cursor:
         cursor.execute('SELECT 41 + 1')
         return cursor.fetchone()[0]
@@ -45,7 +45,6 @@ def ask(port: int | None = None, unix: str | None = None) -> int:
 
 def test_sockets_are_taken_by_address_and_by_name(binary, fleet, tmp_path):
     server = fleet()
-    server.execute('CREATE DATABASE IF NOT EXISTS tenant_acme')
     config = configuration({'acme': server}, workers=3)
     path = f'/tmp/bulkhead-{os.getpid()}.sock'
     config['listen']['mysql'].append({**config['listen']['mysql'][0], 'address': f'unix:{path}'})
