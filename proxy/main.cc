@@ -1,4 +1,5 @@
-// The command line: bulkhead serve --config FILE | check FILE | admin | topology ... | top |
+// The command line: bulkhead serve --config FILE | check FILE | admin | topology ... | top | health
+// |
 // --version.
 
 #include <CLI/CLI.hpp>
@@ -7,6 +8,7 @@
 #include "proxy/admin_command.h"
 #include "proxy/auth/secret.h"
 #include "proxy/config/load.h"
+#include "proxy/health_command.h"
 #include "proxy/log/log.h"
 #include "proxy/log_setup.h"
 #include "proxy/server.h"
@@ -83,7 +85,8 @@ int main(int argc, char** argv) {
 
   const bulkhead::TopologyCommand topology(&app);
   bulkhead::AdminCommand admin(&app);
-  const bulkhead::TopCommand top(&app);
+  bulkhead::TopCommand top(&app);
+  bulkhead::HealthCommand health(&app);
 
   app.footer(
       "Examples:\n  bulkhead check /etc/bulkhead/bulkhead.yaml\n"
@@ -94,5 +97,6 @@ int main(int argc, char** argv) {
   if (topology.parsed()) return topology.Run(std::cout, std::cerr);
   if (admin.parsed()) return admin.Run(std::cout, std::cerr);
   if (top.parsed()) return top.Run(std::cout, std::cerr);
+  if (health.parsed()) return health.Run(std::cout, std::cerr);
   return Serve(serve_file);
 }

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <utility>
 
@@ -20,8 +19,6 @@ namespace bulkhead {
 namespace {
 
 using http::Json;
-
-constexpr char kPasswordVariable[] = "BULKHEAD_ADMIN_PASSWORD";
 
 absl::StatusOr<Json> Fetch(const http::Target& target) {
   absl::StatusOr<std::string> text = http::Get(target, "/api/v1/fleet");
@@ -130,12 +127,7 @@ class TopLoop {
 
 TopCommand::TopCommand(CLI::App* app)
     : command_(app->add_subcommand("top", "Show the fleet of a running router in the terminal")) {
-  command_->add_option("--url", url_, "Where its HTTP listener is")->capture_default_str();
-  command_->add_option("--user", user_, "One of admin_users, where a password is asked for");
-  command_->add_option("--password-file", password_file_,
-                       "File with the password; otherwise $BULKHEAD_ADMIN_PASSWORD");
-  command_->add_option("--ca", ca_, "File with the CA of the router's certificate");
-  command_->add_flag("--insecure", insecure_, "Do not check the router's certificate");
+  target_.AddTo(command_);
   command_->add_option("--interval", interval_, "Seconds between two pictures")
       ->check(CLI::Range(0.2, 3600.0))
       ->capture_default_str();
@@ -146,29 +138,8 @@ TopCommand::TopCommand(CLI::App* app)
 
 bool TopCommand::parsed() const { return command_->parsed(); }
 
-absl::StatusOr<http::Target> TopCommand::MakeTarget() const {
-  absl::StatusOr<http::Target> target = http::ParseUrl(url_);
-  if (!target.ok()) return target;
-  target->ca_file = ca_;
-  target->insecure = insecure_;
-  target->user = user_;
-  if (!password_file_.empty()) {
-    std::ifstream in(password_file_);
-    if (!in || !std::getline(in, target->password))
-      return absl::InvalidArgumentError(password_file_ + " can't be read");
-  } else if (const char* const password = std::getenv(kPasswordVariable)) {
-    target->password = password;
-  }
-  if (!target->user.empty() && !target->tls && target->host != "localhost" &&
-      !target->host.starts_with("127.") && target->host != "::1") {
-    return absl::InvalidArgumentError(
-        "a password is not sent unencrypted: use an https address with --user");
-  }
-  return target;
-}
-
 int TopCommand::Run(std::ostream& out, std::ostream& errors) const {
-  const absl::StatusOr<http::Target> target = MakeTarget();
+  const absl::StatusOr<http::Target> target = target_.Make();
   if (!target.ok()) {
     errors << "bulkhead top: " << target.status().message() << '\n';
     return 2;

@@ -9,8 +9,7 @@
 #include <iosfwd>
 #include <string>
 
-#include "absl/status/statusor.h"
-#include "proxy/http/http_get.h"
+#include "proxy/http_target_options.h"
 
 namespace CLI {
 class App;
@@ -26,16 +25,11 @@ class TopCommand {
   [[nodiscard]] int Run(std::ostream& out, std::ostream& errors) const;
 
  private:
-  [[nodiscard]] absl::StatusOr<http::Target> MakeTarget() const;
   [[nodiscard]] int Once(const http::Target& target, std::ostream& out, std::ostream& errors) const;
   [[nodiscard]] int Follow(const http::Target& target, std::ostream& errors) const;
 
   CLI::App* command_;
-  std::string url_ = "http://127.0.0.1:9306";
-  std::string user_;
-  std::string password_file_;
-  std::string ca_;
-  bool insecure_ = false;
+  HttpTargetOptions target_;
   bool once_ = false;
   double interval_ = 1;
 };

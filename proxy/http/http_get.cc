@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -23,6 +24,8 @@
 namespace bulkhead::http {
 
 namespace {
+
+constexpr size_t kMaxReason = 300;
 
 absl::string_view A(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -179,6 +182,12 @@ absl::StatusOr<std::string> BodyOf(const Target& target, std::string answer) {
     return Failed(target, "the answer is no HTTP");
   }
   if (status == 401) return Failed(target, "wants the name and password of one of admin_users");
+  if (status == 503) {
+    // Of /readyz: its reason is one line.
+    std::string reason = answer.substr(std::min(head_end + 4, answer.size()), kMaxReason);
+    reason.resize(std::min(reason.find('\n'), reason.size()));
+    return Failed(target, absl::StrCat("answers with status 503: ", reason));
+  }
   if (status != 200) return Failed(target, absl::StrCat("answers with status ", status));
   size_t length = 0;
   const std::string_view said =

@@ -108,11 +108,20 @@ def reachable(config: dict, tls: dict, admin_users: list[dict]) -> tuple[dict, s
 
 def top(*arguments, env: dict | None = None, timeout: float = 20):
     """`bulkhead top` with these arguments; its CompletedProcess."""
+    return _command('top', *arguments, env=env, timeout=timeout)
+
+
+def health(*arguments, env: dict | None = None, timeout: float = 20):
+    """`bulkhead health`, the same."""
+    return _command('health', *arguments, env=env, timeout=timeout)
+
+
+def _command(*arguments, env: dict | None, timeout: float):
     import os
     import subprocess
 
     return subprocess.run(
-        [str(paths.BINARY), 'top', *map(str, arguments)],
+        [str(paths.BINARY), *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=timeout,

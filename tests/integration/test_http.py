@@ -19,7 +19,7 @@ import paths
 import pytest
 import router as router_module
 from pages import EventStream, Pages, get
-from processes import wait_until
+from processes import free_port, wait_until
 from servers import APP_PASSWORD
 from sessions import make_tenant
 
@@ -50,6 +50,17 @@ def test_pages_are_local_and_only_looked_at(two):
     with socket.create_connection(('127.0.0.1', two.router.http_port), 10) as connection:
         connection.sendall(b'POST /api/v1/fleet HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n')
         assert connection.recv(100).startswith(b'HTTP/1.1 405 ')
+
+
+def test_health_as_an_exit_code(two):
+    url = ['--url', f'http://127.0.0.1:{two.router.http_port}']
+    well = pages.health(*url)
+    assert (well.returncode, well.stdout, well.stderr) == (0, 'ok\n', '')
+    ready = pages.health('--ready', *url)
+    assert (ready.returncode, ready.stdout) == (0, 'ready\n')
+    nobody = pages.health('--url', f'http://127.0.0.1:{free_port()}')
+    assert nobody.returncode == 1 and 'Connection refused' in nobody.stderr
+    assert pages.health('--url', 'nonsense').returncode == 1
 
 
 def test_assets_are_kept_by_browsers_while_they_are_the_same(two):
@@ -94,7 +105,10 @@ def test_from_other_machines_with_tls_and_a_password(fleet, routers):
     with socket.create_connection(('127.0.0.1', int(base.rsplit(':', 1)[1])), 10) as plain:
         plain.sendall(b'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n')
         assert b'bulkhead_' not in plain.recv(1000)
-    # `bulkhead top` over the same way.
+    # `bulkhead health` and `bulkhead top` over the same way.
+    asked = ['--url', base, '--ca', ca, '--user', 'plain']
+    assert pages.health(*asked, env={'BULKHEAD_ADMIN_PASSWORD': 'plain:secret'}).stdout == 'ok\n'
+    assert pages.health(*asked, env={'BULKHEAD_ADMIN_PASSWORD': 'nope'}).returncode == 1
     url = ['--url', base, '--ca', ca]
     done = pages.top('--once', *url, '--user', 'plain', env={'BULKHEAD_ADMIN_PASSWORD': 'plain:secret'})
     assert done.returncode in (0, 1) and 'SHARD' in done.stdout, done.stderr
