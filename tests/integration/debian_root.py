@@ -7,6 +7,7 @@ Packages that were downloaded once are kept in the cache. Needs root and deboots
 """
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from functools import lru_cache
@@ -133,15 +134,13 @@ exec sleep infinity'''
 
     def write(self, target: str, text: str) -> None:
         """Keeps owner and mode of a file that is there."""
-        scratch = self.base / 'scratch'
-        scratch.write_text(text)
-        _run(self.outside('cp', '--no-preserve=all', scratch, f'{self.path}{target}'), 0, 20)
+        _run(self.inside('sh', '-c', 'cat > "$0"', target), 0, 20, text)
 
     def read(self, target: str) -> str:
-        return _run(self.outside('cat', f'{self.path}{target}'), 0, 20)
+        return self.run('cat', target)
 
     def exists(self, target: str) -> bool:
-        return subprocess.run(self.outside('test', '-e', f'{self.path}{target}')).returncode == 0
+        return subprocess.run(self.inside('test', '-e', target)).returncode == 0
 
     def names(self) -> set[str]:
         """All files but those that any use of apt leaves."""
@@ -151,9 +150,15 @@ exec sleep infinity'''
 
 
 class BootedRoot(Root):
-    """The same with systemd as its first process, in a network of its own that has only loopback."""
+    """The same with systemd as its first process, in a network of its own that has only loopback. A chroot until then."""
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        self._nspawn: Process | None = None
+        self._leader = 0
 
     def boot(self, *options: str) -> 'BootedRoot':
+        self.run('umount', '/proc')  # it gets one of its own
         argv = ['systemd-nspawn', '--boot', '--quiet', '--register=no', '--keep-unit', '--private-network']
         argv += ['--console=passive', *options, f'--directory={self.path}']
         self._nspawn = Process(f'nspawn {self.name}', self.outside(*argv), self.base / 'boot.log')
@@ -175,6 +180,8 @@ class BootedRoot(Root):
         return self.run('systemctl', 'is-system-running', code=None).strip() in ('running', 'degraded')
 
     def inside(self, *argv, user: str | None = None) -> list[str]:
+        if not self._leader:
+            return super().inside(*argv, user=user)
         who = ['setpriv', f'--reuid={user}', f'--regid={user}', '--init-groups'] if user else []
         variables = [f'{key}={value}' for key, value in ENVIRONMENT.items()]
         return ['nsenter', f'--target={self._leader}', '--all', '--', '/usr/bin/env', '-i', *variables, *who, *argv]
@@ -184,9 +191,12 @@ class BootedRoot(Root):
         return ['nsenter', f'--target={self._leader}', '--net', '--', *map(str, argv)]
 
     def __exit__(self, *exception):
-        if exception[0]:
+        if exception[0] and self._leader:
             print(self.run('journalctl', '--no-pager', '-n', '60', code=None))
-        self._nspawn.stop(timeout=20)
+        if self._leader:
+            os.kill(self._leader, signal.SIGKILL)  # and with it all that runs in there
+        if self._nspawn:
+            self._nspawn.stop(timeout=20)
         super().__exit__(*exception)
 
 
@@ -197,10 +207,10 @@ def cannot_boot() -> str | None:
     return None if shutil.which('systemd-nspawn') else 'packages: systemd-nspawn is not installed'
 
 
-def _run(argv: list[str], code: int | None, timeout: float) -> str:
+def _run(argv: list[str], code: int | None, timeout: float, text: str = '') -> str:
     done = subprocess.run(
         argv,
-        stdin=subprocess.DEVNULL,
+        input=text,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
