@@ -13,7 +13,7 @@ import pytest
 import debian_root
 import paths
 from debian_root import BootedRoot, Root
-from processes import Process, can_connect, free_port, wait_until
+from processes import Process, free_port, wait_until
 from service_manager import NotifySocket
 from servers import APP_PASSWORD
 from sessions import make_tenant
@@ -42,19 +42,6 @@ def output(*argv, timeout: float = 120) -> str:
     done = subprocess.run(list(map(str, argv)), capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, f'{argv}: {done.stdout}{done.stderr}'
     return done.stdout
-
-
-@pytest.fixture(scope='module')
-def package(binary) -> Path:
-    reason = debian_root.unavailable()
-    if reason:
-        pytest.skip(reason)
-    recipe = paths.BINARY.parent / 'CPackConfig.cmake'
-    if not recipe.exists():
-        pytest.skip(f'packages: {paths.BINARY} is not in a build folder')
-    folder = paths.run_folder() / 'package'
-    output('cpack', '--config', recipe, '-B', folder, timeout=300)
-    return next(folder.glob('*.deb'))
 
 
 @pytest.fixture(scope='module')
@@ -116,7 +103,8 @@ def check_modes(root: Root) -> None:
 
 
 def test_lintian_finds_nothing(package):
-    done = subprocess.run(['lintian', '--allow-root', '--tag-display-limit', '0', package], capture_output=True, text=True)
+    argv = ['lintian', '--allow-root', '--tag-display-limit', '0', package]
+    done = subprocess.run(argv, capture_output=True, text=True)
     found = [line for line in (done.stdout + done.stderr).splitlines() if 'root privileges' not in line]
     assert (done.returncode, found) == (0, [])
     overrides = (paths.ROOT / 'deploy/debian/lintian-overrides').read_text().splitlines()
@@ -175,7 +163,8 @@ def test_life_in_a_chroot(package, newer, fleet):
         router = start_as_the_unit_says(root, notify.path.replace('\0', '@'))
         try:
             notify.wait('READY', '1')
-            assert f'Uid:\t{root.run("id", "-u", "bulkhead").strip()}\t' in Path(f'/proc/{router.pid}/status').read_text()
+            uid = root.run('id', '-u', 'bulkhead').strip()
+            assert f'Uid:\t{uid}\t' in Path(f'/proc/{router.pid}/status').read_text()
             client = pymysql.connect(host='127.0.0.1', port=port, user='app@acme', password=APP_PASSWORD)
             with client, client.cursor() as cursor:
                 cursor.execute('SELECT DATABASE(), 41 + 1')
