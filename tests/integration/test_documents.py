@@ -37,7 +37,8 @@ def test_the_readme_has_every_page():
 
 
 def test_the_readmes_configuration_is_usable(binary, tmp_path):
-    block = re.search(r'^((?:    .*\n)+)', (paths.ROOT / 'README.md').read_text().split('## A configuration')[1], re.M)[1]
+    chapter = (paths.ROOT / 'README.md').read_text().split('## A configuration')[1]
+    block = re.search(r'^((?:    .*\n)+)', chapter, re.M)[1]
     config = yaml.safe_load(re.sub(r'^    ', '', block, flags=re.M))
     for one in [*config['users'], *config['admin_users'], config['probe'], config['control']]:
         secret = tmp_path / Path(one['password_file']).name
@@ -53,6 +54,7 @@ def test_the_packages_configuration_is_usable(binary):
     text = (paths.ROOT / 'deploy/debian/bulkhead.yaml').read_text()
     assert router.check(text).returncode == 0
     # What is commented out is usable as well, with its files there.
-    without = re.sub(r'^# (?=users:|  - \{name|admin_users:|topology:|  (?:backends|shards|tenants):)', '', text, flags=re.M)
+    keys = 'users:|  - \\{name|admin_users:|topology:|  (?:backends|shards|tenants):'
+    without = re.sub(f'^# (?={keys})', '', text, flags=re.M)
     done = router.check(re.sub(r'password_file: \S+\}', 'password: x}', without))
     assert done.returncode == 0 and 'no users' not in done.stdout, done.stdout

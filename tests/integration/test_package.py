@@ -5,6 +5,7 @@ Once in a chroot, where nothing runs (as in a container image), and once under a
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pymysql
@@ -266,6 +267,7 @@ def test_life_under_systemd(machine, package, newer):
     assert 'listening for clients on 127.0.0.1:3306' in root.run('journalctl', '-u', 'bulkhead', '-o', 'cat')
 
     first = reload(root, first)
+    first = watch_closely(root, first)
     with Client(root, 3306) as client:
         assert client.ask('SELECT 41 + 1') == '42'
         upgrade(root, first, newer, client)
@@ -296,6 +298,15 @@ def reload(root: Root, pid: int) -> int:
     return wait_active(root, other_than=pid)
 
 
+def watch_closely(root: Root, pid: int) -> int:
+    """Every 3 s, so that a test need not wait for long; the next process's id."""
+    root.run('mkdir', '-p', '/run/systemd/system/bulkhead.service.d')
+    root.write('/run/systemd/system/bulkhead.service.d/soon.conf', '[Service]\nWatchdogSec=3s\n')
+    root.run('systemctl', 'daemon-reload')
+    root.run('systemctl', 'restart', 'bulkhead')
+    return wait_active(root, other_than=pid)
+
+
 def upgrade(root: Root, old: int, newer: Path, client: Client) -> None:
     """The new program serves new clients, the old one its session to the end; the edited configuration stays."""
     edited = root.read(CONFIG)
@@ -309,6 +320,10 @@ def upgrade(root: Root, old: int, newer: Path, client: Client) -> None:
         later.close()
     client.close()
     wait_until(lambda: not root.run('ps', '-o', 'pid=', '-p', str(old), code=None).strip(), 40, 'the old one ends', 0.2)
+    # The watchdog hears of the new one: twice as long as it waits.
+    began = time.monotonic()
+    signs = 'WatchdogTimestampMonotonic'
+    wait_until(lambda: int(shown(root, signs)) / 1e6 > began + 6, 20, 'the new one shows that it lives', 0.2)
     assert main_pid(root) == new and shown(root, 'NRestarts') == '0'
 
 
@@ -317,11 +332,6 @@ def restarts(root: Root) -> None:
     pid = main_pid(root)
     root.run('kill', '-9', str(pid))
     pid = wait_active(root, other_than=pid, what='it is back after a kill')
-    root.run('mkdir', '-p', '/run/systemd/system/bulkhead.service.d')
-    root.write('/run/systemd/system/bulkhead.service.d/soon.conf', '[Service]\nWatchdogSec=2s\n')
-    root.run('systemctl', 'daemon-reload')
-    root.run('systemctl', 'restart', 'bulkhead')
-    pid = wait_active(root, other_than=pid)
     root.run('kill', '-STOP', str(pid))
     wait_active(root, other_than=pid, what='it is back after it stood still')
     assert 'Watchdog timeout' in root.run('journalctl', '-u', 'bulkhead', '-o', 'cat')
