@@ -161,7 +161,7 @@ def test_life_in_a_chroot(package, newer, fleet):
         port, admin, http = free_port(), free_port(), free_port()
         edited = configuration(f'127.0.0.1:{server.port}', port, admin, http)
         configure(root, edited)
-        assert 'warning' not in root.run('bulkhead', 'check', CONFIG)
+        assert root.run('bulkhead', 'check', CONFIG) == f'{CONFIG}: usable, 0 warnings\n'
         notify = NotifySocket(f'\0bulkhead-package-{port}')
         router = start_as_the_unit_says(root, notify.path.replace('\0', '@'))
         try:
