@@ -11,14 +11,25 @@ namespace bulkhead {
 
 namespace {
 
+// Nothing that a topology of the configuration could contradict: what a router without one leaves
+// behind, whatever else its store remembers.
+bool IsEmpty(const control::StoredState& state) {
+  return state.backends.empty() && state.shards.empty() && state.tenants.empty();
+}
+
 // The configuration's topology and limits, into an empty store.
-absl::Status Seed(const config::Options& options, control::TopologyStore* store) {
-  const auto nothing = routing::TopologyBuilder().Build();
+absl::Status Seed(const config::Options& options, const control::StoredState& state,
+                  control::TopologyStore* store) {
+  const auto before = state.revision == 0
+                          ? absl::StatusOr<std::shared_ptr<const routing::Topology>>(
+                                *routing::TopologyBuilder().Build())
+                          : control::BuildTopology(state);
+  if (!before.ok()) return before.status();
   std::vector<control::StoreEdit> edits =
-      control::EditsBetween(**nothing, *options.topology, std::nullopt);
+      control::EditsBetween(**before, *options.topology, std::nullopt);
   for (const auto& [tenant, limit] : options.tenant_limits)
-    edits.push_back(control::PutLimit{tenant, limit});
-  return store->Commit(0, edits).status();
+    if (!state.limits.contains(tenant)) edits.push_back(control::PutLimit{tenant, limit});
+  return store->Commit(state.revision, edits).status();
 }
 
 }  // namespace
@@ -28,8 +39,9 @@ std::string OpenStore(std::shared_ptr<const config::Options>* options, StoreAtSt
       control::SqliteStore::Open((*options)->state_dir);
   if (!store.ok()) return "topology store: " + std::string(store.status().message());
   absl::StatusOr<control::StoredState> state = (*store)->Load();
-  if (state.ok() && state->revision == 0) {
-    if (const absl::Status seeded = Seed(**options, store->get()); !seeded.ok())
+  const bool anything = !(*options)->topology->backends().empty();
+  if (state.ok() && (state->revision == 0 || (IsEmpty(*state) && anything))) {
+    if (const absl::Status seeded = Seed(**options, *state, store->get()); !seeded.ok())
       return "topology store: " + std::string(seeded.message());
     state = (*store)->Load();
   }

@@ -34,7 +34,10 @@ std::optional<Environment::File> ReadRealFile(const std::string& path, std::stri
     return std::nullopt;
   }
   Environment::File out;
-  out.others_may_read = (info.st_mode & (S_IRGRP | S_IROTH)) != 0;
+  // root:bulkhead 0640 is how packages and clusters hand secrets to a process that may not change
+  // them.
+  const mode_t others = info.st_uid == 0 ? S_IROTH : S_IRGRP | S_IROTH;
+  out.others_may_read = (info.st_mode & others) != 0;
   char buffer[65536];
   size_t got = 0;
   while ((got = std::fread(buffer, 1, sizeof(buffer), file.get())) > 0) {

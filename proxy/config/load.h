@@ -44,7 +44,7 @@ struct Environment {
   std::function<std::optional<std::string>(const std::string& name)> variable;
   struct File {
     std::string content;
-    bool others_may_read = false;  // group or world: said in a warning for secrets
+    bool others_may_read = false;  // group (unless root's) or world: said in a warning
   };
   // Relative paths are already joined to the folder of the configuration file. nullopt: unreadable,
   // `why` says it.

@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import os  # noqa: E402
 
+import debian_root  # noqa: E402
 import paths  # noqa: E402
 import router as router_module  # noqa: E402
 import servers  # noqa: E402
@@ -99,3 +100,14 @@ def module_routers(binary):
     started = Routers()
     yield started
     started.stop()
+
+
+@pytest.fixture(scope='session')
+def package(binary):
+    """The Debian package of the router under test."""
+    reason = debian_root.unavailable()
+    if not reason and not (paths.BINARY.parent / 'CPackConfig.cmake').exists():
+        reason = f'packages: {paths.BINARY} is not in a build folder'
+    if reason:
+        pytest.skip(reason)
+    return debian_root.package()
