@@ -82,19 +82,22 @@ class Switching:
         )
 
 
-def stored_step(router: OperatedRouter) -> tuple[str, str]:
-    """(state, step) of the newest operation in the topology store, as another process sees it."""
+def stored_step(router: OperatedRouter, after: int = 0) -> tuple[str, str]:
+    """(state, step) of the newest operation in the topology store, as another process sees it; of a newer one than
+    number `after`."""
     path = f"{router.config['state_dir']}/topology.sqlite"
     try:
         with sqlite3.connect(f'file:{path}?mode=ro', uri=True, timeout=1) as db:
-            row = db.execute('SELECT state, step FROM operations ORDER BY id DESC LIMIT 1').fetchone()
+            sql = 'SELECT state, step FROM operations WHERE id > ? ORDER BY id DESC LIMIT 1'
+            row = db.execute(sql, (after,)).fetchone()
             return row or ('', '')
     except sqlite3.Error:
         return '', ''
 
 
-def wait_step(router: OperatedRouter, step: str, timeout: float = 30) -> None:
+def wait_step(router: OperatedRouter, step: str, timeout: float = 30, after: int = 0) -> None:
     deadline = time.monotonic() + timeout
-    while stored_step(router) != ('running', step):
-        assert time.monotonic() < deadline, f'never at step {step}: {stored_step(router)}'
-        assert stored_step(router)[0] in ('', 'running'), f'ended before step {step}: {stored_step(router)}'
+    # With the server's name, once what is told of the operation was stored as well.
+    while (found := stored_step(router, after))[0] != 'running' or found[1].partition(' (')[0] != step:
+        assert time.monotonic() < deadline, f'never at step {step}: {found}'
+        assert found[0] in ('', 'running'), f'ended before step {step}: {found}'

@@ -1,5 +1,5 @@
 """SWITCHOVER on real servers: nothing is lost, clients see a pause; what stands against it is named; what fails is put
-back, also after the router was killed in the middle."""
+back."""
 import importlib.machinery
 import importlib.util
 import signal
@@ -10,13 +10,12 @@ from pathlib import Path
 import pymysql
 import pytest
 
-import slow_disk
 from change_fleet import TENANT, ChangeFleet
 from operators import OperatedRouter
 from processes import wait_until
 from servers import available
 from sessions import error_of, login, run
-from switching import Switching, stored_step, wait_step
+from switching import Switching, wait_step
 
 pytestmark = pytest.mark.slow
 
@@ -396,65 +395,6 @@ def test_the_primary_freezes_in_the_middle(either):
         s.judge(load.finish(), s.primary, errors=True)  # held too long meanwhile
         assert either.primary == s.primary
         either.check_roles(s.primary)
-
-
-# Where the router is killed: right after this step was stored.
-STEPS = [
-    'hold',
-    'freeze old',
-    'end privileged',
-    'catch up',
-    'detach',
-    'promote',
-    'publish',
-    'prove',
-    'repoint',
-    'settle',
-]
-QUICK_STEPS = ('freeze old', 'promote', 'repoint')
-
-
-@pytest.mark.parametrize(
-    'step', [s if s in QUICK_STEPS else pytest.param(s, marks=pytest.mark.full) for s in STEPS]
-)
-def test_the_router_is_killed_at_a_step(mariadb, step):
-    killed_at_step(mariadb, step)
-
-
-@pytest.mark.full
-@pytest.mark.parametrize('step', STEPS)
-def test_the_router_is_killed_at_a_step_on_mysql(binary, step):
-    killed_at_step(fleet_of('mysql'), step)
-
-
-def killed_at_step(fleet, step):
-    with Switching(fleet, env=slow_disk.environment()) as s:
-        fleet[s.primary].execute(f'TRUNCATE tenant_{TENANT}.ledger')
-        client = login(s.router, TENANT)
-        run(client, f'INSERT INTO tenant_{TENANT}.ledger VALUES (1, 0)')
-        asked = s.router.begin(f'SWITCHOVER SHARD s1 TO db{s.other}')
-        try:
-            wait_step(s.router, step)
-        finally:
-            s.router.process.send(signal.SIGKILL)
-        s.router.process.popen.wait()
-        asked.forget()
-        at = stored_step(s.router)
-        s.router.start()
-        wait_until(lambda: s.router.operations()[-1]['state'] != 'running', 30, 'it has ended one way or the other')
-        operation = s.router.operations()[-1]
-        print(at, operation)
-        assert '(after a restart of the router)' in operation['detail'], operation
-        primary = s.other if operation['state'] == 'done' else s.primary
-        assert ('put back' in operation['detail']) == (primary == s.primary), operation
-        assert fleet.primary == primary
-        fleet.check_roles(primary)
-        assert any(operation['detail'] in words for words in s.router.events())
-        s.wait_up()
-        client = login(s.router, TENANT)
-        run(client, f'INSERT INTO tenant_{TENANT}.ledger VALUES (2, 0)')
-        rows = fleet[primary].execute(f'SELECT id FROM tenant_{TENANT}.ledger ORDER BY id')
-        assert [row[0] for row in rows] == [1, 2]
 
 
 class Second(OperatedRouter):
