@@ -1,6 +1,9 @@
 #include "proxy/topology_command.h"
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -82,9 +85,13 @@ int TopologyCommand::Export(const std::string& state_dir, std::ostream& out,
 
 int TopologyCommand::ImportOrDiff(const std::string& state_dir, std::ostream& out,
                                   std::ostream& errors) const {
+  std::error_code error;
+  // A stream opens a folder, and throws when it is read.
+  if (file_ != "-" && std::filesystem::is_directory(file_, error))
+    return Fail(errors, file_ + " can't be read: it is a folder");
   std::ifstream file(file_);
   std::istream& input = file_ == "-" ? std::cin : file;
-  if (!input) return Fail(errors, file_ + " can't be read");
+  if (!input) return Fail(errors, file_ + " can't be read: " + std::strerror(errno));
   const std::string text{std::istreambuf_iterator<char>(input), {}};
   const config::LoadResult wanted = config::LoadTopology(text, file_);
   for (const config::ConfigError& error : wanted.errors) errors << error.ToString() << '\n';

@@ -128,8 +128,9 @@ constexpr auto kStatements = std::to_array<Statement>({
      "DROP TENAT initech", "did you mean TENANT?"},
     {Verb::kAssignTenant, "ASSIGN TENANT",
      "ASSIGN TENANT <tenant> TO SHARD <shard> [TIMEOUT <duration>]",
-     "Holds the tenant, waits (10s) for its running work, then sends it to the other shard. Its "
-     "data must be there already: copying it is not the router's work.",
+     "Holds the tenant, waits (10s) for its running work, then sends it to the other shard. What "
+     "HOLD or REJECT has stopped before stays so until RELEASE. Its data must be there already: "
+     "copying it is not the router's work (docs/OPERATIONS.md has the steps).",
      "ASSIGN TENANT initech TO SHARD s2", "ASSIGN TENANT initech SHARD s2", "expected TO"},
     {Verb::kAssignSlots, "ASSIGN SLOTS", "ASSIGN SLOTS <slots> TO SHARD <shard>",
      "Gives slots (0..4095) of the tenants without an entry of their own to a shard.",

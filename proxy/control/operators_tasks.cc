@@ -72,19 +72,31 @@ class AssignTask final : public BusyTask {
                   .timeout = command.timeout,
                   .way_out = "KILL SESSION them, or ASSIGN with a longer TIMEOUT"}),
         tenant_(command.tenant),
-        shard_(command.shard) {
+        shard_(command.shard),
+        before_(OrderOf(operators, command.tenant)) {
     Start();
   }
 
  private:
+  // The order of an operator who holds or rejects the tenant already: it is there again afterwards.
+  static routing::GateOrder OrderOf(Operators* operators, const std::string& tenant) {
+    const routing::ShardGate* gate = operators->world()->gates()->tenant_gate(tenant);
+    return gate == nullptr ? routing::GateOrder{} : gate->order();
+  }
+
+  // Without an end of its own: nothing may start before the flip is stored.
   void CloseGate() override {
+    const bool rejected = before_.order == routing::GateOperator::kReject;
     operators()->world()->gates()->SetTenantOrder(
         tenant_,
-        {.order = routing::GateOperator::kDrain, .words = "is being moved to shard " + shard_},
+        {.order = rejected ? routing::GateOperator::kReject : routing::GateOperator::kDrain,
+         .words = "is being moved to shard " + shard_},
         operators()->world()->Now());
   }
   void PutBack() override {
-    operators()->world()->gates()->SetTenantOrder(tenant_, {}, operators()->world()->Now());
+    const routing::MonoTime now = operators()->world()->Now();
+    if (before_.until <= now) before_ = {};
+    operators()->world()->gates()->SetTenantOrder(tenant_, before_, now);
   }
   void Finish(const io::BusyCount& count) override {
     operators()->Change([this](routing::TopologyBuilder* builder) { return Flip(builder); },
@@ -101,6 +113,10 @@ class AssignTask final : public BusyTask {
       return;
     }
     std::string message = "tenant " + tenant_ + " is on shard " + shard_;
+    if (before_.order != routing::GateOperator::kNone) {
+      absl::StrAppend(&message, " and ", before_.words, " as before: RELEASE TENANT ", tenant_,
+                      " lets it work there");
+    }
     if (pinned > 0) {
       absl::StrAppend(&message, "; ", pinned,
                       " idle sessions held state on the old one and lose it (9411)");
@@ -123,6 +139,7 @@ class AssignTask final : public BusyTask {
 
   const std::string tenant_;
   const std::string shard_;
+  routing::GateOrder before_;
 };
 
 }  // namespace
@@ -151,12 +168,6 @@ void Operators::Run(const AssignTenant& command, const AskedPtr& asked) {
   if (found.origin == routing::TenantOrigin::kDirectory && found.shard == shard->id) {
     asked->Fail(kErrNotNow,
                 "tenant " + command.tenant + " is on shard " + command.shard + " already");
-    return;
-  }
-  if (world_->gates()->tenant_gate(command.tenant) != nullptr) {
-    asked->Fail(kErrNotNow, "tenant " + command.tenant +
-                                " is held by an operator: RELEASE TENANT " + command.tenant +
-                                " first");
     return;
   }
   std::vector<std::string> shards = {command.shard};

@@ -1,7 +1,8 @@
 // What of a backend, shard or tenant still runs: asked before it is drained, switched or moved.
 //
 // Purpose: counts the sessions of one worker that have work there which must end first. What waits
-// at a gate, or for a connection, is not counted: it was not sent.
+// at a gate, or for a connection, is not counted: it was not sent, and the closed gate of a shard
+// takes it back. A tenant's does not: there what waits for a connection counts as running.
 // Threads: values.
 #ifndef BULKHEAD_PROXY_IO_BUSY_COUNT_H_
 #define BULKHEAD_PROXY_IO_BUSY_COUNT_H_

@@ -13,14 +13,18 @@ void Worker::PostCountBusy(BusyFilter filter, std::function<void(const BusyCount
       if (!runner->logged_in()) continue;
       const session::Session& session = *runner->session();
       const session::BackendLink* link = session.link();
-      if (link == nullptr) continue;
-      if (filter.backend.valid() && link->backend != filter.backend) continue;
+      // A tenant's gate does not call back what has passed it and waits for a connection: that will
+      // be sent to where the tenant was then.
+      const bool will_be_sent =
+          !filter.tenant.empty() && session.state() == session::Session::State::ExpectLink;
+      if (link == nullptr && !will_be_sent) continue;
+      if (filter.backend.valid() && (link == nullptr || link->backend != filter.backend)) continue;
       if (filter.shard.valid() && session.shard() != filter.shard) continue;
       if (!filter.tenant.empty() && session.tenant() != filter.tenant &&
           session.tenant_of_command() != filter.tenant)
         continue;
       const bool in_transaction = session.pins().Has(session::Pin::kTransaction);
-      if (session.runs()) {
+      if (session.runs() || will_be_sent) {
         ++count.running;
       } else if (in_transaction) {
         ++count.transactions;

@@ -169,6 +169,7 @@ class Session {
     bool unknown_tables = false;    // names a schema whose tables may not be transactional
     bool limited = false;           // it counts as running for its tenant
     bool released = false;          // it waited at a gate, and was let through
+    bool for_tenant = false;        // it goes to where its tenant is, wherever that is by now
     routing::BackendId replica{};   // of `released`: to this one, not to the primary
     bool no_replica = false;        // one could not be reached: the primary, then
     bool forwarded = false;         // at least one byte of its answer went to the client
@@ -274,6 +275,7 @@ class Session {
   void Place(const RouteTarget& target, std::span<uint8_t> head);
   void LoseLinkIfMoved(const RouteTarget& target);
   [[nodiscard]] bool HomeMoved() const;
+  [[nodiscard]] RouteTarget PresentTarget() const;
   [[nodiscard]] RouterError Unavailable(const RouterError& reason) const;
   [[nodiscard]] routing::BackendId AnyBackend() const;
   void Hold(std::span<uint8_t> head);

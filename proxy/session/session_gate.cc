@@ -214,10 +214,9 @@ void Session::EndRelease(bool answered) {
 void Session::PlaceAgain() {
   std::vector<uint8_t> head = std::exchange(held_, {});
   state_ = State::ExpectCommand;
-  RouteTarget target = target_;
-  // The shard may have another primary by now.
-  if (const routing::Shard* shard = context_->topology->shard(target.shard); shard != nullptr)
-    target.backend = shard->primary;
+  RouteTarget target = PresentTarget();
+  // Let through by the gate of the shard where its tenant was: the other one has a gate of its own.
+  if (target.shard != target_.shard) EndRelease(/*answered=*/false);
   if (request_.replica.valid()) target.backend = request_.replica;
   Place(target, head);
 }

@@ -147,11 +147,26 @@ void Session::OnLink(BackendLink* link) {
   UseLink(held_);
 }
 
-// Whether the shard got another primary while this command waited.
+// Where the command goes by now: its tenant may have been moved to another shard while it waited,
+// and the shard may have another primary.
+RouteTarget Session::PresentTarget() const {
+  RouteTarget target = target_;
+  if (target.any_backend) return target;
+  if (request_.for_tenant && !tenant_.Answers(context_->topology->version())) {
+    const bool changes = effects_ != nullptr && effects_->tenant.has_value();
+    const std::string_view tenant = changes ? effects_->tenant->tenant() : tenant_of_command();
+    const routing::LookupResult where = context_->topology->FindTenant(tenant);
+    if (where.found()) target.shard = where.shard;
+  }
+  if (const routing::Shard* shard = context_->topology->shard(target.shard); shard != nullptr)
+    target.backend = shard->primary;
+  return target;
+}
+
 bool Session::HomeMoved() const {
   if (target_.any_backend || request_.replica.valid()) return false;
-  const routing::Shard* shard = context_->topology->shard(target_.shard);
-  return shard != nullptr && shard->primary != link_->backend;
+  const RouteTarget present = PresentTarget();
+  return context_->topology->shard(present.shard) != nullptr && present.backend != link_->backend;
 }
 
 void Session::OnLinkFailed(const RouterError& error) {
@@ -161,9 +176,8 @@ void Session::OnLinkFailed(const RouterError& error) {
     AskGate(held_);
     return;
   }
-  const routing::Shard* shard = context_->topology->shard(target_.shard);
-  if (!target_.any_backend && shard != nullptr && shard->primary != target_.backend) {
-    PlaceAgain();  // it has another primary by now
+  if (PresentTarget() != target_) {
+    PlaceAgain();
     return;
   }
   AnswerError(Unavailable(error));
@@ -469,10 +483,7 @@ void Session::OnLinkRobbed(SavedDiagnostics saved) {
   if (saved.warning_count > 0) saved_ = std::make_unique<SavedDiagnostics>(std::move(saved));
   link_ = nullptr;
   if (state_ != State::ExpectLink) return;
-  // The next command was waiting for this to be over.
-  std::vector<uint8_t> head = std::exchange(held_, {});
-  state_ = State::ExpectCommand;
-  Place(target_, head);
+  PlaceAgain();  // the next command was waiting for this to be over
 }
 
 void Session::OnTransactionFound() {
@@ -486,9 +497,7 @@ void Session::OnTransactionFound() {
 
 void Session::OnLinkBack() {
   if (state_ != State::ExpectLink || link_ == nullptr) return;
-  std::vector<uint8_t> head = std::exchange(held_, {});
-  state_ = State::ExpectCommand;
-  Place(target_, head);
+  PlaceAgain();
 }
 
 }  // namespace bulkhead::session

@@ -178,6 +178,7 @@ void Session::RouteText(const sql::StatementInfo& info, std::span<uint8_t> head)
                                     : state_vector_;
   request_.unknown_tables = info.kind == StatementKind::kDml && !TablesKnown(target, info);
   request_.may_make_tables = MayMakeTables(info);
+  request_.for_tenant = !target.any_backend;
   Place(target, head);
 }
 
@@ -393,6 +394,7 @@ void Session::OnUseSchema(std::string_view schema, std::span<uint8_t> head) {
   effects_ = std::move(effects);
   wanted_ = state_vector_;
   request_.uses_schema = true;
+  request_.for_tenant = !target.any_backend;
   if (request_.command == wire::Command::kInitDb) request_.grammar = ResponseGrammar::kSimple;
   if (physical == schema) {
     Place(target, head);

@@ -53,6 +53,8 @@ class TenantBinding {
   [[nodiscard]] const std::string& schema() const { return schema_; }
   // What the backend knows the current schema as.
   [[nodiscard]] std::string PhysicalSchema(const SessionContext& context) const;
+  // Whether what it knows is of this version of the topology.
+  [[nodiscard]] bool Answers(routing::Epoch version) const { return answered_by_ == version; }
 
  private:
   [[nodiscard]] routing::TenantResult Ask(const SessionContext& context, const SessionLogin& login,

@@ -224,6 +224,43 @@ TEST_F(OperatorsTest, AssignHoldsTheTenantFlipsAndReleases) {
   EXPECT_EQ(world_.topology_->FindTenant("acme").shard, world_.topology_->FindShard("s2")->id);
 }
 
+// Its data is copied while nothing of it runs: held before, it stays so until it is released.
+TEST_F(OperatorsTest, AssignLeavesAnOrderOfTheTenantAsItWas) {
+  const auto order = [&] { return world_.gates()->tenant_gate("acme")->order().order; };
+  EXPECT_THAT(Did(HoldSlice{Tenant("acme"), {}}), HasSubstr("ok: "));
+  auto moved = Ask(AssignTenant{"acme", "s2", 10s});
+  After(200ms);
+  ASSERT_EQ(moved->count, 1);
+  EXPECT_TRUE(moved->reply.ok) << moved->reply.message;
+  EXPECT_THAT(moved->reply.message,
+              HasSubstr("is on shard s2 and is held by an operator as before"));
+  EXPECT_EQ(world_.topology_->FindTenant("acme").shard, world_.topology_->FindShard("s2")->id);
+  EXPECT_EQ(order(), routing::GateOperator::kHold);
+  // One that gives up leaves it as well, and may not open it while it waits.
+  EXPECT_THAT(Did(RejectSlice{Tenant("acme"), 3s}), HasSubstr("ok: "));
+  world_.busy_.running = 1;
+  auto late = Ask(AssignTenant{"acme", "s1", 2s});
+  After(1s);
+  EXPECT_EQ(order(), routing::GateOperator::kReject);
+  After(1100ms);
+  ASSERT_EQ(late->count, 1);
+  EXPECT_FALSE(late->reply.ok);
+  EXPECT_EQ(order(), routing::GateOperator::kReject);
+  After(1s);
+  EXPECT_EQ(world_.gates()->tenant_gate("acme"), nullptr) << "until its own time is over";
+  // An order for a while never ends between the last question and the flip.
+  EXPECT_THAT(Did(HoldSlice{Tenant("acme"), 1s}), HasSubstr("ok: "));
+  auto slow = Ask(AssignTenant{"acme", "s1", 10s});
+  After(2s);
+  EXPECT_EQ(order(), routing::GateOperator::kDrain);
+  world_.busy_ = {};
+  After(200ms);
+  ASSERT_EQ(slow->count, 1);
+  EXPECT_TRUE(slow->reply.ok) << slow->reply.message;
+  EXPECT_EQ(world_.gates()->tenant_gate("acme"), nullptr);
+  EXPECT_THAT(Did(ReleaseSlice{Tenant("acme")}), HasSubstr("is not held"));
+}
+
 TEST_F(OperatorsTest, AnotherPrimaryIsPublishedWhileTheShardIsHeld) {
   const routing::Epoch before = world_.topology_->FindShard("s1")->epoch;
   EXPECT_THAT(

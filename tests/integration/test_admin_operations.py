@@ -12,7 +12,7 @@ from admin_place import ADMIN, Operator, Target, configuration, timed, wait_oper
 from hang_fleet import Incident, Load, shared_fleet, wait_all_up
 from processes import wait_until
 from servers import APP_PASSWORD
-from sessions import Beside, error_of, login, run
+from sessions import Beside, error_of, login, make_tenant, run
 
 pytestmark = pytest.mark.slow
 
@@ -225,6 +225,32 @@ def test_assign_a_tenant_under_load(place):
     wrong = [u for u in result.told if u.label != 'done' and u.code not in (9404, 9411)]
     assert not wrong, wrong[:10]
     assert not result.errors_of('t2', 't3')
+
+
+def test_assign_waits_for_what_waits_for_a_connection(place):
+    """It has passed the tenant's gate and would be sent to where the tenant was."""
+    fleet, router, operator = place(workers=1, pools={'max_connections': 1})
+    fleet[2].execute(
+        'DROP DATABASE IF EXISTS tenant_t1', 'CREATE DATABASE tenant_t1', 'USE tenant_t1', *ledger.TABLES
+    )
+    operator.said('CREATE TENANT beside SHARD s1')
+    make_tenant(fleet[1], 'beside', *ledger.TABLES)
+    only, client = in_transaction(router, 'beside'), session(router)  # who has the only connection, and who waits
+    waiting = Beside(client.query, 'INSERT INTO ledger VALUES (1, 1)')
+    wait_until(lambda: operator("SELECT 1 FROM sessions WHERE tenant = 't1' AND state = 'waiting'"), 10, 'it waits')
+    code, message = operator.error("ASSIGN TENANT t1 TO SHARD s2 TIMEOUT '1s'")
+    assert code == 9420 and f'1 statements, 0 transactions (sessions {client.greeting.thread_id})' in message
+    with Operator(router) as second:
+        assign = Beside(second.said, "ASSIGN TENANT t1 TO SHARD s2 TIMEOUT '30s'")
+        wait_until(lambda: running(operator, 'assign'), 10, 'it waits as well')
+        only.ok('COMMIT')
+        assert waiting.result(10).error is None
+        assert assign.result(10) == 'tenant t1 is on shard s2'
+    assert client.ok('INSERT INTO ledger VALUES (2, 2)').error is None
+    assert fleet[1].execute('SELECT id FROM ledger', db='tenant_t1') == [(1,)]
+    assert fleet[2].execute('SELECT id FROM ledger', db='tenant_t1') == [(2,)]
+    for one in (only, client):
+        one.quit()
 
 
 # --- drill
