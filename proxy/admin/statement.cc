@@ -71,8 +71,9 @@ bool IsSecretWord(const Token& token) {
          word.ends_with(".key") || word == "identified";
 }
 
-// With the literals behind secret words replaced.
-std::string WithoutSecrets(std::string_view statement) {
+// With the literals behind secret words replaced, and those that are statements with such words
+// themselves (EXPLAIN ROUTE ... FOR 'CREATE USER ...'). `inside`: this is one of those.
+std::string WithoutSecrets(std::string_view statement, bool inside = false) {
   const TokenList list = Tokenize(statement);
   if (list.error.has_value()) {
     // Where it can't be read, nobody knows where a secret ends.
@@ -90,7 +91,10 @@ std::string WithoutSecrets(std::string_view statement) {
     const bool value = token.kind == TokenKind::kString ||
                        (token.kind == TokenKind::kWord && !token.Is("BY") && !token.Is("AS") &&
                         !token.Is("WITH") && !token.Is("TO"));
-    if (secret && value) {
+    const bool holds_secret = !inside && token.kind == TokenKind::kString &&
+                              token.text.find(' ') != std::string::npos &&
+                              WithoutSecrets(token.text, true) != token.text;
+    if ((secret && value) || holds_secret) {
       result += statement.substr(copied, token.begin - copied);
       result += "'***'";
       copied = token.end;

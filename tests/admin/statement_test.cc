@@ -248,6 +248,13 @@ TEST(Statements, LogsHoldNoSecrets) {
   EXPECT_EQ(ForLog("SET control.password = 'geheim'"), "SET control.password = '***'");
   EXPECT_EQ(ForLog("CREATE USER x IDENTIFIED BY 'geheim'"), "CREATE USER x IDENTIFIED BY '***'");
   EXPECT_THAT(ForLog("SET password = 'geheim"), Not(HasSubstr("geheim")));
+  EXPECT_EQ(ForLog("EXPLAIN ROUTE TENANT a FOR 'CREATE USER x IDENTIFIED BY ''geheim'''"),
+            "EXPLAIN ROUTE TENANT a FOR '***'");
+  EXPECT_THAT(ForLog("EXPLAIN ROUTE TENANT a FOR 'SET PASSWORD = \"geheim'"),
+              Not(HasSubstr("geheim")));
+  EXPECT_EQ(ForLog("EXPLAIN ROUTE TENANT a FOR 'SELECT 1'"),
+            "EXPLAIN ROUTE TENANT a FOR 'SELECT 1'");
+  EXPECT_EQ(ForLog("CREATE TENANT 'token-corp' SHARD s1"), "CREATE TENANT 'token-corp' SHARD s1");
   EXPECT_EQ(ForLog("HOLD\nSHARD\t s1"), "HOLD SHARD s1");
   EXPECT_EQ(ForLog(std::string(5000, 'y')).size(), 1027u);
   EXPECT_EQ(ForLog("SELECT 'a' FROM x"), "SELECT 'a' FROM x");
