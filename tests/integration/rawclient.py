@@ -313,7 +313,8 @@ class RawConnection:
             has_metadata = first[at] == 1
         if has_metadata:
             for _ in range(columns):
-                take()
+                if take()[:1] == b'\xff':  # no column: their catalogue is called "def"
+                    return False
         if not self.capabilities & DEPRECATE_EOF:
             # With more results to come it is the cursor of a procedure, and the rows follow.
             if self.status_of(take()) & (STATUS_CURSOR_EXISTS | STATUS_MORE_RESULTS) == STATUS_CURSOR_EXISTS:
