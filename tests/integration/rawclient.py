@@ -220,7 +220,7 @@ class RawConnection:
             if packet[:1] == b'\xfe':
                 name, _, data = packet[1:].partition(b'\0')
                 plugin = name.decode()
-                scramble = data[:-1] if data.endswith(b'\0') else data
+                scramble = data[:-1] if len(data) in (21, 33) else data  # servers end it with a zero
                 self.write_packet(rawauth.answer(plugin, password, scramble))
             elif packet == b'\x01\x04':  # caching_sha2_password: full authentication
                 if secure:
@@ -313,7 +313,8 @@ class RawConnection:
             has_metadata = first[at] == 1
         if has_metadata:
             for _ in range(columns):
-                take()
+                if take()[:1] == b'\xff':  # no column: their catalogue is called "def"
+                    return False
         if not self.capabilities & DEPRECATE_EOF:
             # With more results to come it is the cursor of a procedure, and the rows follow.
             if self.status_of(take()) & (STATUS_CURSOR_EXISTS | STATUS_MORE_RESULTS) == STATUS_CURSOR_EXISTS:

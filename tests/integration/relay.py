@@ -9,12 +9,13 @@ from processes import free_port
 class Relay:
     """Listens on `port`. While `silent` is set no answer passes; cut() resets every connection, on both sides."""
 
-    def __init__(self, server):
-        self._target, self.port = (server.host, server.port), free_port()
+    def __init__(self, server, host: str = '127.0.0.1'):
+        self._target, self.host, self.port = (server.host, server.port), host, free_port(host)
+        self.answers = bytearray()  # all that the server said
         self.silent = threading.Event()
         self._passes, self._pairs, self._lock = threading.Condition(), [], threading.Lock()
         self.cut_on: bytes | None = None  # when a client sends this, its connection is reset instead
-        self._listener = socket.create_server(('127.0.0.1', self.port), backlog=64)
+        self._listener = socket.create_server((host, self.port), backlog=64)
         threading.Thread(target=self._serve, daemon=True).start()
 
     def __enter__(self) -> 'Relay':
@@ -66,6 +67,7 @@ class Relay:
         try:
             while data := source.recv(65536):
                 if answers:
+                    self.answers += data
                     with self._passes:
                         self._passes.wait_for(lambda: not self.silent.is_set())
                 elif self.cut_on and self.cut_on in data:

@@ -45,7 +45,7 @@ KINDS = {
     ),
     'isolation level': (
         lambda i: [f'SET SESSION TRANSACTION ISOLATION LEVEL {LEVELS[i % 4].replace("-", " ")}'],
-        'SELECT @@tx_isolation',
+        'SELECT @@tx_isolation',  # elsewhere @@transaction_isolation
         lambda i: (LEVELS[i % 4],),
     ),
     'autocommit': (lambda i: [f'SET autocommit = {i % 2}'], 'SELECT @@autocommit', lambda i: (str(i % 2),)),
@@ -69,6 +69,20 @@ KINDS = {
         'SHOW WARNINGS',
         lambda i: ('Warning', '1292', f"Truncated incorrect INTEGER value: '{i}x'"),
     ),
+    # Its OK packet has the explicit id, LAST_INSERT_ID() has not.
+    'insert id before an explicit one': (
+        lambda i: [
+            f'INSERT INTO numbers (id, who) VALUES (NULL, {i})',
+            f'INSERT INTO explicit (id, who) VALUES ({9000 + i}, {i})',
+        ],
+        'SELECT who FROM numbers WHERE id = LAST_INSERT_ID()',
+        lambda i: (str(i),),
+    ),
+    'user variable': (
+        lambda i: [f"SET @mine = {i}, @text = 'of {i}'"],
+        'SELECT @mine, @text, @nobodys',
+        lambda i: (str(i), f'of {i}', None),
+    ),
     'last insert id': (
         lambda i: [f'SELECT LAST_INSERT_ID({7000 + i})'],
         'SELECT LAST_INSERT_ID()',
@@ -79,10 +93,10 @@ KINDS = {
 ONCE = {'warnings'}
 
 
-@pytest.fixture(scope='module')
-def two(fleet, module_routers):
+@pytest.fixture(scope='module', params=['mariadb', pytest.param('mysql', marks=pytest.mark.full)])
+def two(request, fleet, module_routers):
     """A server, and a router that may open two connections to it."""
-    server = fleet('mariadb')
+    server = fleet(request.param)
     for tenant in ('acme', 'globex'):
         make_tenant(
             server,
@@ -90,7 +104,10 @@ def two(fleet, module_routers):
             'CREATE TABLE numbers (id INT AUTO_INCREMENT PRIMARY KEY, who INT)',
             'CREATE TABLE many (id INT PRIMARY KEY, touched INT DEFAULT 0)',
             'INSERT INTO many (id) VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9)',
+            'CREATE TABLE explicit (id INT AUTO_INCREMENT PRIMARY KEY, who INT)',
             'CREATE TABLE plain (x INT)',
+            'CREATE TABLE counter (n INT)',
+            'INSERT INTO counter VALUES (0)',
         )
     router = module_routers(configuration({'acme': server, 'globex': server}, pools={'max_connections': 2}, workers=1))
     return server, router
@@ -105,6 +122,8 @@ def open_session(router, number: int) -> rc.RawConnection:
 def test_interleaved(two, kind):
     server, router = two
     setters, query, expected = KINDS[kind]
+    if server.kind == 'mysql':
+        query = query.replace('@@tx_', '@@transaction_')
     sessions = [open_session(router, i) for i in range(SESSIONS)]
     order = random.Random(kind)
     try:
@@ -127,6 +146,76 @@ def test_interleaved(two, kind):
         if kind not in ('timestamp', 'database'):
             assert seen == direct.rows(query), f'a new session saw {seen}'
     wait_until(lambda: len(server.threads()) <= 2, 5, 'at most two backend connections')
+
+
+def count_up(session) -> str:
+    """Loses a step where another session comes between the two statements."""
+    n = int(session.value('SELECT n FROM counter'))
+    session.ok(f'UPDATE counter SET n = {n + 1}')
+    return str(n + 1)
+
+
+# name: (statements that set it for session i, what reads it, what session i must see, statements that give it up)
+IN_TURNS = {
+    'temporary table': (
+        lambda i: ['CREATE TEMPORARY TABLE mine (x INT)', f'INSERT INTO mine VALUES ({i})'],
+        lambda session, i: session.rows('SELECT x FROM mine'),
+        lambda i: [(str(i),)],
+        ['DROP TEMPORARY TABLE mine'],
+    ),
+    'user variable by a query': (
+        lambda i: [f'SELECT @mine := {i}', f"SELECT 'of {i}' INTO @text"],
+        lambda session, i: session.rows('SELECT @mine, @text'),
+        lambda i: [(str(i), f'of {i}')],
+        None,
+    ),
+    'one-shot transaction': (
+        lambda i: ['SET TRANSACTION READ ONLY', 'BEGIN'] if i % 2 else ['BEGIN'],
+        lambda session, i: bool(session.query('INSERT INTO plain VALUES (1)').error),
+        lambda i: bool(i % 2),
+        ['ROLLBACK', 'INSERT INTO plain VALUES (1)', 'DELETE FROM plain LIMIT 1'],
+    ),
+    'lock': (
+        lambda i: ["SELECT GET_LOCK('turn', 30)"],
+        lambda session, i: bool(count_up(session)),
+        lambda i: True,
+        ["SELECT RELEASE_LOCK('turn')"],
+    ),
+    'table lock': (
+        lambda i: ['LOCK TABLES counter WRITE'],
+        lambda session, i: bool(count_up(session)),
+        lambda i: True,
+        ['UNLOCK TABLES'],
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', IN_TURNS)
+def test_pinned_state_in_turns(two, kind):
+    """Fifty sessions at once want what pins one of the two connections: each gets it in its turn, whole and alone."""
+    server, router = two
+    setters, read, expected, ending = IN_TURNS[kind]
+    server.execute('UPDATE tenant_acme.counter SET n = 0', 'TRUNCATE tenant_acme.plain')
+    sessions = [open_session(router, 1) for _ in range(SESSIONS)]
+
+    def turn(i: int) -> None:
+        session = sessions[i]
+        for statement in setters(i):
+            session.ok(statement)
+        seen = read(session, i)
+        assert seen == expected(i), f'session {i} saw {seen}'
+        if ending is None:
+            assert session.command(rc.COM_RESET_CONNECTION, reply='ok').first[:1] == b'\0'
+        for statement in ending or ():
+            session.ok(statement)
+
+    for beside in [Beside(turn, i) for i in range(SESSIONS)]:
+        beside.result(60)
+    if kind.endswith('lock'):
+        assert server.execute('SELECT n FROM tenant_acme.counter') == [(SESSIONS,)]
+    assert len(server.threads()) <= 2
+    for session in sessions:
+        session.quit()
 
 
 @pytest.mark.parametrize('reads', ['ROW_COUNT()', 'FOUND_ROWS()'])
@@ -188,7 +277,11 @@ DIRT = {
     'odd SET': ["SET @@session.sort_buffer_size = 65536, @secret = 'mine', LOCAL max_error_count = 3"],
     'insert_id': ['SET insert_id = 123456'],
     'timestamp': ['SET TIMESTAMP = 5'],
-    'set in a procedure': ['CREATE OR REPLACE PROCEDURE dirty() SET SESSION max_error_count = 5', 'CALL dirty()'],
+    'set in a procedure': [
+        'DROP PROCEDURE IF EXISTS dirty',
+        'CREATE PROCEDURE dirty() SET SESSION max_error_count = 5',
+        'CALL dirty()',
+    ],
     'rand seed': ['SET rand_seed1 = 1, rand_seed2 = 1'],
     'role': ['SET ROLE NONE'],
     'last_insert_id': ['SET last_insert_id = 4711'],
@@ -209,6 +302,7 @@ VOLATILE = {
     'last_gtid',
     'gtid_seq_no',
     'proxy_user',
+    'statement_id',
 }
 
 
@@ -233,7 +327,8 @@ def test_nothing_is_left_for_the_next(two, kind, ending):
         for _ in range(3):
             # One after the other: asking for locks pins, and there are two connections.
             with open_session(router, 1) as session:
-                assert session.rows('SELECT @secret, LAST_INSERT_ID(), @@in_transaction') == [(None, '0', '0')]
+                assert session.rows('SELECT @secret, LAST_INSERT_ID()') == [(None, '0')]
+                assert not session.status_of(session.ok('DO 1').last) & rc.STATUS_IN_TRANS
                 assert session.rows('SELECT COUNT(*) FROM plain') == [('0',)]
                 session.ok('INSERT INTO plain VALUES (1)')
                 session.ok('DELETE FROM plain')
