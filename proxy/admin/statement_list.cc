@@ -162,8 +162,8 @@ constexpr auto kStatements = std::to_array<Statement>({
      "SHUTDOWN", "SHUTDOWN NOW", "expected the end"},
     {Verb::kDrillHang, "DRILL HANG", "DRILL HANG SHARD <shard> FOR <duration> [FORCE]",
      "The router behaves as if the shard's primary hung: new work is held, then the hold policy "
-     "applies. The server and what runs there are left alone. Shows the incident report in the end, "
-     "which the status page keeps. "
+     "applies. The server and what runs there are left alone. Shows the incident report in the "
+     "end, which the status page keeps. "
      "FORCE: also where the shard is marked as production.",
      "DRILL HANG SHARD s1 FOR '30s'", "DRILL HANG SHARD s1", "expected FOR"},
 });

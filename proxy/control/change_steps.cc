@@ -162,8 +162,8 @@ StepReport SeenGone(const StepContext& context, const std::vector<ServerThread>&
     });
     if (left == ended.end()) break;
     if (runner->Left() < kLeastLeft)
-      return runner->Fail(absl::StrCat("connection ", left->id, " (", left->user,
-                                       ") was killed and does not end"));
+      return runner->Fail(
+          absl::StrCat("connection ", left->id, " (", left->user, ") was killed and does not end"));
     runner->Pause(kPause);
   }
   return runner->report();

@@ -149,9 +149,9 @@ void DrillTask::Cancel() {
 
 void DrillTask::End(Operation::State state, const std::string& words) {
   Enter(Phase::kEnded, "ended");
-  const std::string message =
-      absl::StrCat("drill on shard ", name_, " ", words, " after ",
-                   SecondsText(world()->Now() - began_), " s; nothing was done on the server; kept as incident ", incident_);
+  const std::string message = absl::StrCat(
+      "drill on shard ", name_, " ", words, " after ", SecondsText(world()->Now() - began_),
+      " s; nothing was done on the server; kept as incident ", incident_);
   world()->operations()->End(operation_, state, message);
   world()->events()->Add("operation", name_, message);
   asked_->Report({.ok = true,

@@ -4,7 +4,8 @@
 // holds as it does under suspicion, then applies the policy, then recovers with the ramp. The
 // server, its connections and what runs on them are not touched. Ends by itself, when it is
 // cancelled, and at once where the backend really is in trouble; then the incident report is the
-// answer, and the incident, marked as a drill, is kept with the others. Thread: the control loop's. Limits: one line of the report a second.
+// answer, and the incident, marked as a drill, is kept with the others. Thread: the control loop's.
+// Limits: one line of the report a second.
 #ifndef BULKHEAD_PROXY_CONTROL_DRILL_TASK_H_
 #define BULKHEAD_PROXY_CONTROL_DRILL_TASK_H_
 

@@ -172,9 +172,9 @@ bool SessionRunner::BindLimits(std::string_view tenant, routing::TenantHandle* h
 // False: the user has as many sessions as he may; the login was refused.
 bool SessionRunner::TakePlace(const session::SessionLogin& login) {
   if (user_place_.Take(login.user->sessions)) return true;
-  const std::string why = "user " + login.user->name + " has as many connections as it may (" +
-                          "users[].max_connections: " +
-                          std::to_string(login.user->sessions->most.load()) + ")";
+  const std::string why =
+      "user " + login.user->name + " has as many connections as it may (" +
+      "users[].max_connections: " + std::to_string(login.user->sessions->most.load()) + ")";
   handshake_->WriteRefusal(wire::ClientError::kTooManyUserConnections, why, &output_);
   worker_->LogLoginEnd(host_, login.user_as_given, why);
   EndRefusedLogin(metrics::LoginFailure::kTooManyClients);

@@ -220,9 +220,7 @@ void SessionRunner::Release(session::BackendLink* link, session::ReleaseHow how)
   worker_->pool()->Release(link, how);
 }
 
-void SessionRunner::Kill(uint64_t id, bool query_only) {
-  worker_->KillById(this, id, query_only);
-}
+void SessionRunner::Kill(uint64_t id, bool query_only) { worker_->KillById(this, id, query_only); }
 
 // KILL from another session, or from this one.
 void SessionRunner::BeKilled(bool query_only) {

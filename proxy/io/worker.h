@@ -208,9 +208,9 @@ class Worker {
   struct KillRequest {
     uint32_t worker;  // whose session asks
     uint32_t session;
-    std::string user;             // as given at its login
-    std::string tenant;           // empty: none yet, as on the connection that Ctrl-C makes
-    routing::BackendId backend;   // whose own ids it has seen; not valid: nobody's
+    std::string user;            // as given at its login
+    std::string tenant;          // empty: none yet, as on the connection that Ctrl-C makes
+    routing::BackendId backend;  // whose own ids it has seen; not valid: nobody's
     uint64_t id;
     bool query_only;
     uint32_t tried = 0;  // workers that were asked

@@ -43,8 +43,8 @@ namespace bulkhead::session {
          ~wire::kClientInteractive;
 }
 
-// With session pooling the backend's side is compressed as the client's: applications ask the server
-// whether it is. At most one bit; the server may refuse it.
+// With session pooling the backend's side is compressed as the client's: applications ask the
+// server whether it is. At most one bit; the server may refuse it.
 [[nodiscard]] constexpr wire::Capabilities FollowedCompression(wire::Capabilities client) {
   return client & (wire::kClientCompress | wire::kClientZstdCompressionAlgorithm);
 }

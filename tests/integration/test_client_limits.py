@@ -1,5 +1,5 @@
-"""Limits of clients that the configuration sets: of a user's sessions, of a statement's length, of prepared statements on a
-server; and what is told to those whose first bytes are no login."""
+"""Limits of clients that the configuration sets: of a user's sessions, of a statement's length, of prepared statements
+on a server; and what is told to those whose first bytes are no login."""
 import struct
 
 import pytest
