@@ -160,9 +160,9 @@ std::string Server::Impl::MakeWorkers(const BuiltOptions& built) {
   setup.limits = &limits;
   setup.gate_keeper = control.get();
   setup.process = process;
-  setup.kill_elsewhere = [this](uint64_t id, bool query_only, const std::string& user,
+  setup.kill_elsewhere = [this](uint64_t id, bool query_only, const io::KillScope& scope,
                                 std::function<void(bool)> done) {
-    control->PostKillElsewhere(id, query_only, user, std::move(done));
+    control->PostKillElsewhere(id, query_only, scope, std::move(done));
   };
   for (const std::string& address : placed.listeners) setup.has_given.push_back(!address.empty());
   for (uint32_t i = 0; i < WorkerCount(*built.options); ++i) {

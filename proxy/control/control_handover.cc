@@ -162,20 +162,20 @@ void ControlLoop::FollowGiveUp(const std::string& backend, std::function<void()>
   GiveUp(known == nullptr ? routing::BackendId{} : known->id, std::move(done));
 }
 
-void ControlLoop::FollowKill(uint64_t id, bool query_only, std::optional<std::string> user,
+void ControlLoop::FollowKill(uint64_t id, bool query_only, std::optional<io::KillScope> scope,
                              std::function<void(bool)> done) {
   auto awaited = std::make_shared<size_t>(LiveWorkers());
   auto found_any = std::make_shared<bool>(false);
   for (io::Worker* worker : *setup_.workers) {
     if (worker->last_turn_ns() == io::Worker::kEnded) continue;
-    worker->PostKill(id, query_only, user, [=, this](bool found) {
+    worker->PostKill(id, query_only, scope, [=, this](bool found) {
       loop_.Post([=, this] {
         *found_any = *found_any || found;
         if (--*awaited > 0) return;
         if (*found_any || predecessor_ == nullptr) {
           done(*found_any);
         } else {
-          predecessor_->Kill(id, query_only, user, done);
+          predecessor_->Kill(id, query_only, scope, done);
         }
       });
     });
@@ -217,13 +217,13 @@ void ControlLoop::KillElsewhere(uint64_t id, bool query_only, std::function<void
 }
 
 void ControlLoop::PostKillElsewhere(uint64_t id, bool query_only,
-                                    const std::optional<std::string>& user,
+                                    const std::optional<io::KillScope>& scope,
                                     std::function<void(bool)> done) {
-  loop_.Post([this, id, query_only, user, done = std::move(done)] {
+  loop_.Post([this, id, query_only, scope, done = std::move(done)] {
     if (predecessor_ == nullptr) {
       done(false);
     } else {
-      predecessor_->Kill(id, query_only, user, done);
+      predecessor_->Kill(id, query_only, scope, done);
     }
   });
 }

@@ -124,7 +124,7 @@ class ControlLoop final : public io::GateKeeper,
   };
   [[nodiscard]] Predecessors SeenPredecessors() const;
   // KILL of a session that may be one of theirs.
-  void PostKillElsewhere(uint64_t id, bool query_only, const std::optional<std::string>& user,
+  void PostKillElsewhere(uint64_t id, bool query_only, const std::optional<io::KillScope>& scope,
                          std::function<void(bool)> done);
 
   // The topology of now. Any thread.
@@ -235,7 +235,7 @@ class ControlLoop final : public io::GateKeeper,
   void AnswerBusy(const std::string& backend, const std::string& shard, const std::string& tenant,
                   std::function<void(const io::BusyCount&)> done) override;
   void FollowGiveUp(const std::string& backend, std::function<void()> done) override;
-  void FollowKill(uint64_t id, bool query_only, std::optional<std::string> user,
+  void FollowKill(uint64_t id, bool query_only, std::optional<io::KillScope> scope,
                   std::function<void(bool)> done) override;
   void TickHandover(routing::MonoTime now);
   void EndFollowing(const std::string& why);

@@ -144,10 +144,13 @@ void Predecessor::GiveUp(const std::string& backend, std::function<void()> done)
   Ask({{"give_up", backend}}, [done = std::move(done)](Answered, const json&) { done(); });
 }
 
-void Predecessor::Kill(uint64_t id, bool query_only, const std::optional<std::string>& user,
+void Predecessor::Kill(uint64_t id, bool query_only, const std::optional<io::KillScope>& scope,
                        std::function<void(bool found)> done) {
   json message = {{"kill", id}, {"query_only", query_only}};
-  if (user.has_value()) message["user"] = *user;
+  if (scope.has_value()) {
+    message["user"] = scope->user;
+    message["tenant"] = scope->tenant;
+  }
   Ask(std::move(message), [done = std::move(done)](Answered how, const json& answer) {
     done(how == Answered::kYes && answer.value("found", false));
   });

@@ -21,6 +21,7 @@
 #include "proxy/control/handover_link.h"
 #include "proxy/control/topology_store.h"
 #include "proxy/io/busy_count.h"
+#include "proxy/io/kill_scope.h"
 #include "routing/mono_time.h"
 #include "routing/shard_gate.h"
 #include "routing/topology.h"
@@ -65,7 +66,7 @@ class Predecessor {
   void CountBusy(const BusyQuestion& question, std::function<void(const io::BusyCount&)> done);
   void GiveUp(const std::string& backend, std::function<void()> done);
   // user: only a session of this one; absent: an operator asks.
-  void Kill(uint64_t id, bool query_only, const std::optional<std::string>& user,
+  void Kill(uint64_t id, bool query_only, const std::optional<io::KillScope>& scope,
             std::function<void(bool found)> done);
 
  private:

@@ -85,10 +85,11 @@ void Successor::OnMessage(const json& message) {
     hands_->FollowGiveUp(message.value("give_up", std::string()),
                          [answer] { answer(json::object()); });
   } else if (message.contains("kill")) {
-    std::optional<std::string> user;
-    if (message.contains("user")) user = message.value("user", std::string());
+    std::optional<io::KillScope> scope;
+    if (message.contains("user"))
+      scope = {message.value("user", std::string()), message.value("tenant", std::string())};
     hands_->FollowKill(message.value("kill", uint64_t{0}), message.value("query_only", false),
-                       std::move(user), [answer](bool found) {
+                       std::move(scope), [answer](bool found) {
                          answer({{"found", found}});
                        });
   }

@@ -18,6 +18,7 @@
 #include "proxy/control/handover_link.h"
 #include "proxy/control/topology_store.h"
 #include "proxy/io/busy_count.h"
+#include "proxy/io/kill_scope.h"
 #include "routing/shard_gate.h"
 
 namespace bulkhead::control {
@@ -42,7 +43,7 @@ class Successor {
                             const std::string& tenant,
                             std::function<void(const io::BusyCount&)> done) = 0;
     virtual void FollowGiveUp(const std::string& backend, std::function<void()> done) = 0;
-    virtual void FollowKill(uint64_t id, bool query_only, std::optional<std::string> user,
+    virtual void FollowKill(uint64_t id, bool query_only, std::optional<io::KillScope> scope,
                             std::function<void(bool)> done) = 0;
   };
 

@@ -292,8 +292,10 @@ void Worker::PublishTopology(std::shared_ptr<const routing::Topology> topology,
 
 void Worker::KillById(SessionRunner* by, uint64_t id, bool query_only) {
   const std::vector<Worker*>& workers = *setup_.workers;
+  const session::Session& session = *by->session();
+  KillScope scope{session.login().user_as_given, std::string(session.tenant())};
   if ((id & kIdMark) != 0 && ProcessOf(id) != setup_.process && setup_.kill_elsewhere) {
-    setup_.kill_elsewhere(id, query_only, requester_user, [this, requester, id](bool found) {
+    setup_.kill_elsewhere(id, query_only, scope, [this, requester = by->id(), id](bool found) {
       loop_.Post([this, requester, id, found] { FinishKill(requester, id, found); });
     });
     return;
@@ -305,17 +307,15 @@ void Worker::KillById(SessionRunner* by, uint64_t id, bool query_only) {
     loop_.Post([this, requester = by->id(), id] { FinishKill(requester, id, false); });
     return;
   }
-  const session::Session& session = *by->session();
   KillRequest request{.worker = setup_.index,
                       .session = by->id(),
-                      .user = session.login().user_as_given,
-                      .tenant = std::string(session.tenant()),
+                      .scope = std::move(scope),
                       .backend = {},
                       .id = id,
                       .query_only = query_only};
   const routing::Topology& topology = *contexts_.front().topology;
-  if (!request.tenant.empty()) {
-    const routing::Shard* shard = topology.shard(topology.FindTenant(request.tenant).shard);
+  if (!request.scope.tenant.empty()) {
+    const routing::Shard* shard = topology.shard(topology.FindTenant(request.scope.tenant).shard);
     if (shard != nullptr) request.backend = shard->primary;
   }
   Worker* target = workers[first];
@@ -339,10 +339,7 @@ SessionRunner* Worker::VictimOf(const KillRequest& request) {
       if (it != runners_.end()) victim = it->second.get();
     });
   }
-  if (victim == nullptr || victim->session()->login().user_as_given != request.user) return nullptr;
-  const std::string_view tenant = victim->session()->tenant_of_command();
-  if (!request.tenant.empty() && !tenant.empty() && tenant != request.tenant) return nullptr;
-  return victim;
+  return victim != nullptr && request.scope.Reaches(*victim->session()) ? victim : nullptr;
 }
 
 void Worker::TryKill(KillRequest request) {

@@ -26,6 +26,7 @@
 #include "proxy/io/busy_count.h"
 #include "proxy/io/event_loop.h"
 #include "proxy/io/gate_keeper.h"
+#include "proxy/io/kill_scope.h"
 #include "proxy/io/listener.h"
 #include "proxy/io/session_list.h"
 #include "proxy/io/session_runner.h"
@@ -90,7 +91,7 @@ struct WorkerSetup {
   // This process among those of one router that live at once: a part of its sessions' ids.
   uint32_t process = 0;  // below Worker::kMaxProcesses
   // KILL of a session of another one of them, by a user. Any thread; so is `done`'s. May be empty.
-  std::function<void(uint64_t id, bool query_only, const std::string& user,
+  std::function<void(uint64_t id, bool query_only, const KillScope& scope,
                      std::function<void(bool found)> done)>
       kill_elsewhere;
   // The other workers, for KILL; set before the threads start.
@@ -141,7 +142,7 @@ class Worker {
   // here sees what the gates said when this was posted.
   void PostCountBusy(BusyFilter filter, std::function<void(const BusyCount&)> done);
   // Whoever's session it is, or only a session of `user`. `done` says whether it was found here.
-  void PostKill(uint64_t id, bool query_only, std::optional<std::string> user,
+  void PostKill(uint64_t id, bool query_only, std::optional<KillScope> scope,
                 std::function<void(bool)> done);
 
   // For the admin listener: any thread. `done` is called on this worker's.
@@ -208,8 +209,7 @@ class Worker {
   struct KillRequest {
     uint32_t worker;  // whose session asks
     uint32_t session;
-    std::string user;            // as given at its login
-    std::string tenant;          // empty: none yet, as on the connection that Ctrl-C makes
+    KillScope scope;
     routing::BackendId backend;  // whose own ids it has seen; not valid: nobody's
     uint64_t id;
     bool query_only;

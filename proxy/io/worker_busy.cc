@@ -38,12 +38,12 @@ void Worker::PostCountBusy(BusyFilter filter, std::function<void(const BusyCount
   });
 }
 
-void Worker::PostKill(uint64_t id, bool query_only, std::optional<std::string> user,
+void Worker::PostKill(uint64_t id, bool query_only, std::optional<KillScope> scope,
                       std::function<void(bool)> done) {
-  loop_.Post([this, id, query_only, user = std::move(user), done = std::move(done)] {
+  loop_.Post([this, id, query_only, scope = std::move(scope), done = std::move(done)] {
     auto it = id <= UINT32_MAX ? runners_.find(static_cast<uint32_t>(id)) : runners_.end();
     const bool found = it != runners_.end() && it->second->logged_in() &&
-                       (!user.has_value() || it->second->session()->login().user_as_given == *user);
+                       (!scope.has_value() || scope->Reaches(*it->second->session()));
     if (found) it->second->BeKilled(query_only);
     done(found);
   });
