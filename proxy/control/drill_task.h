@@ -48,6 +48,7 @@ class DrillTask final : public OperatorTask {
   Phase phase_ = Phase::kEnded;
   routing::MonoTime phase_since_{};
   routing::MonoTime noted_{};
+  bool cancelled_ = false;
   std::string how_ = "ended by itself";
   std::vector<std::vector<std::string>> rows_;
 };
