@@ -133,7 +133,8 @@ void DrillTask::Tick(routing::MonoTime now) {
       if (in_phase >= kRecoverFor) Enter(Phase::kReleased, "released, with the ramp");
       break;
     case Phase::kReleased:
-      if (!gate->ramp().active() || in_phase >= kWatchRampFor) End(Operation::State::kDone, how_);
+      if (!gate->ramp().active() || in_phase >= kWatchRampFor)
+        End(cancelled_ ? Operation::State::kCancelled : Operation::State::kDone, how_);
       return;
     case Phase::kEnded:
       return;
@@ -143,6 +144,7 @@ void DrillTask::Tick(routing::MonoTime now) {
 
 void DrillTask::Cancel() {
   if (phase_ == Phase::kEnded || phase_ == Phase::kReleased) return;
+  cancelled_ = true;
   how_ = "cancelled";
   Enter(Phase::kReleased, "cancelled: released, with the ramp");
 }

@@ -53,6 +53,7 @@ class DrillTask final : public OperatorTask {
   Phase phase_ = Phase::kEnded;
   routing::MonoTime phase_since_{};
   routing::MonoTime noted_{};
+  bool cancelled_ = false;
   std::string how_ = "ended by itself";
   routing::BackendState told_ = routing::BackendState::kUp;
   uint64_t incident_ = 0;  // the report that stays

@@ -27,6 +27,7 @@ STEPS = [
     'repoint',
     'settle',
 ]
+SLOW = 200  # milliseconds in which a step that was stored can be seen, also on a busy machine
 FINISHED = STEPS[STEPS.index('publish') :]
 
 
@@ -60,7 +61,7 @@ def serves(s: Switching, load, primary: int) -> None:
 def test_the_router_is_killed_at_a_step(binary, tmp_path, kind, step):
     with fleet_with(kind, 'killed') as fleet:
         fence = killing_fence(tmp_path, fleet, 1)
-        with Switching(fleet, {**QUICK, 'failover': {'fence_command': fence}}, env=slow_disk.environment()) as s:
+        with Switching(fleet, {**QUICK, 'failover': {'fence_command': fence}}, env=slow_disk.environment(SLOW)) as s:
             load = freeze_under_load(s)
             asked = s.router.begin('FAILOVER SHARD s1 TO db2 ACCEPT DATA LOSS')
             kill_at(s, asked, step)
@@ -86,7 +87,7 @@ def test_the_router_is_killed_while_it_puts_back(binary, tmp_path, kind, step):
         fence = fence_script(tmp_path, 'fence', 'exit 7')
         accepted = 'ACCEPT DATA LOSS' + (' ACCEPT SPLIT BRAIN' if step == 'reattach' else '')
         changes = {**QUICK, 'failover': {'fence_command': [fence]}}
-        with Switching(fleet, changes, env=slow_disk.environment(300 if step == 'reattach' else 80)) as s:
+        with Switching(fleet, changes, env=slow_disk.environment(SLOW)) as s:
             load = freeze_under_load(s)
             asked = s.router.begin(f'FAILOVER SHARD s1 TO db2 {accepted}')
             cancelled = cancel_at(s, 'detach') if step == 'reattach' else None
@@ -112,7 +113,7 @@ def test_the_router_is_killed_while_replicas_are_waited_for(binary, tmp_path, ki
         with_semi_sync(fleet)
         enabled = fleet.words('rpl_semi_sync_master_enabled', 'rpl_semi_sync_source_enabled')
         fence = killing_fence(tmp_path, fleet, 1)
-        with Switching(fleet, {**QUICK, 'failover': {'fence_command': fence}}, env=slow_disk.environment()) as s:
+        with Switching(fleet, {**QUICK, 'failover': {'fence_command': fence}}, env=slow_disk.environment(SLOW)) as s:
             load = s.load(clients=8)
             wait_until(
                 lambda: 'nothing acknowledged is only there'
