@@ -40,7 +40,7 @@ def hurry(rules: str) -> str:
 class Prometheus:
     """One server with the example configuration, its addresses replaced, looking every half second.
 
-    hurried: the rules with shorter times, so that what fires after ten minutes and ends after an hour can be waited for.
+    hurried: the rules with shorter times, so that what takes ten minutes to fire and an hour to end can be waited for.
     """
 
     def __init__(self, targets: list[str], hurried: bool = False):
