@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 
-def make(folder: Path) -> dict[str, Path]:
+def make(folder: Path, days: int = 30) -> dict[str, Path]:
     """Returns the paths of ca, cert and key; makes them if they are not there yet."""
     paths = {'ca': folder / 'ca.pem', 'cert': folder / 'server.pem', 'key': folder / 'server.key'}
     if all(p.exists() for p in paths.values()):
@@ -42,7 +42,7 @@ def make(folder: Path) -> dict[str, Path]:
         'x509',
         '-req',
         '-days',
-        '30',
+        str(days),
         '-in',
         request,
         '-CA',

@@ -13,7 +13,10 @@ import paths
 from processes import _die_with_parent, wait_until
 from servers import APP_PASSWORD
 
-_SOURCES = ['crowd.cc', 'client_protocol.h', 'latency.h', 'support.h', 'transport.h']
+_SOURCES = {
+    'crowd': ['crowd.cc', 'client_protocol.h', 'latency.h', 'support.h', 'transport.h'],
+    'null_server': ['null_server.cc', 'null_answers.h', 'support.h'],
+}
 _live: list['Crowd'] = []
 
 
@@ -26,20 +29,21 @@ def raise_file_limit(needed: int) -> str | None:
     return None
 
 
-def program() -> Path:
-    """The one beside the router under test, or one compiled from these sources."""
+def program(name: str = 'crowd') -> Path:
+    """Of tests/bench: the one beside the router under test, or one compiled from these sources."""
     folder = paths.ROOT / 'tests/bench'
-    newest = max((folder / name).stat().st_mtime for name in _SOURCES)
-    built = paths.BINARY.parent / 'tests/bench_crowd'
+    sources = [folder / source for source in _SOURCES[name]]
+    newest = max(source.stat().st_mtime for source in sources)
+    built = paths.BINARY.parent / f'tests/bench_{name}'
     if built.exists() and built.stat().st_mtime >= newest:
         return built
-    digest = hashlib.sha256(b''.join((folder / name).read_bytes() for name in _SOURCES)).hexdigest()[:16]
-    made = paths.cache_folder() / f'bench_crowd-{digest}'
+    digest = hashlib.sha256(b''.join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    made = paths.cache_folder() / f'bench_{name}-{digest}'
     if not made.exists():
         compiler = os.environ.get('CXX') or shutil.which('c++') or 'g++'
         partial = made.with_name(f'{made.name}.{os.getpid()}')
         subprocess.run(
-            [compiler, '-std=c++20', '-O2', f'-I{paths.ROOT}', folder / 'crowd.cc', '-o', partial, '-lssl', '-lcrypto'],
+            [compiler, '-std=c++20', '-O2', f'-I{paths.ROOT}', sources[0], '-o', partial, '-lssl', '-lcrypto'],
             check=True,
         )
         partial.rename(made)

@@ -29,17 +29,32 @@ def promtool(*arguments, text: str | None = None) -> subprocess.CompletedProcess
     )
 
 
-class Prometheus:
-    """One server with the example configuration, its addresses replaced, looking every half second."""
+def hurry(rules: str) -> str:
+    """Each `for:` a second, each window half a minute; limits and all else as shipped."""
+    rules, waits = re.subn(r'^( +for:) \d+[smh]$', r'\1 1s', rules, flags=re.M)
+    rules, windows = re.subn(r'\[\d+[mh]\]', '[30s]', rules)
+    assert waits >= 10 and windows >= 5, (waits, windows)
+    return rules
 
-    def __init__(self, targets: list[str]):
+
+class Prometheus:
+    """One server with the example configuration, its addresses replaced, looking every half second.
+
+    hurried: the rules with shorter times, so that what takes ten minutes to fire and an hour to end can be waited for.
+    """
+
+    def __init__(self, targets: list[str], hurried: bool = False):
         self.folder = paths.run_folder() / f'prometheus.{free_port()}'
         self.folder.mkdir()
         self.port = free_port()
         config = EXAMPLE.read_text()
         config = config.replace('["127.0.0.1:9306"]', json.dumps(targets))
         config = re.sub(r'_interval: \d+s.*', '_interval: 500ms', config)
-        config = config.replace('bulkhead.rules.yml', str(RULES))
+        rules = RULES
+        if hurried:
+            rules = self.folder / RULES.name
+            rules.write_text(hurry(RULES.read_text()))
+        config = config.replace('bulkhead.rules.yml', str(rules))
         (self.folder / 'prometheus.yml').write_text(config)
         self.process: Process | None = None
 
@@ -88,5 +103,16 @@ class Prometheus:
                 alerts.setdefault(alert['labels']['alertname'], []).append(alert)
         return alerts
 
-    def wait_firing(self, name: str, timeout: float = 60) -> dict:
-        return wait_until(lambda: self.firing().get(name, [None])[0], timeout, f'{name} fires', 0.2)
+    def matching(self, name: str, **labels: str) -> list[dict]:
+        """Alerts of this name with these labels that fire now."""
+        alerts = self.firing().get(name, [])
+        return [a for a in alerts if labels.items() <= a['labels'].items()]
+
+    def wait_firing(self, name: str, timeout: float = 60, **labels: str) -> dict:
+        def found() -> dict | None:
+            return next(iter(self.matching(name, **labels)), None)
+
+        return wait_until(found, timeout, f'{name} {labels} fires', 0.2)
+
+    def wait_ended(self, name: str, timeout: float = 60, **labels: str) -> None:
+        wait_until(lambda: not self.matching(name, **labels), timeout, f'{name} {labels} ends', 0.2)

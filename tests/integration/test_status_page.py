@@ -1,5 +1,6 @@
 """The status page in a real browser, against routers with well and with frozen servers."""
 import os
+import re
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import router as router_module
 from browser import Browser
 from pages import Pages
-from sessions import make_tenant
+from sessions import login, make_tenant, run
 
 pytestmark = pytest.mark.slow
 # Where screenshots go, if somebody wants them: the documentation's are made this way.
@@ -65,6 +66,91 @@ def test_a_calm_fleet(fleet, routers, window):
     window.open(page.base + '/#shard=s1')
     window.driver.refresh()
     window.wait_text('#detail', 'Shard s1')
+
+
+POINTS = """
+const figure = document.querySelector(arguments[0] + ' .plot[data-kind=' + arguments[1] + ']');
+const numbers = figure.querySelector('path.line').getAttribute('d').split(/[ML]/).filter(Boolean);
+const box = figure.querySelector('svg').getBoundingClientRect();
+const line = getComputedStyle(figure.querySelector('path.line'));
+return {
+  points: numbers.map(pair => pair.split(' ').map(Number)),
+  label: figure.querySelector('svg').getAttribute('aria-label'),
+  peak: figure.querySelector('.peak').textContent,
+  area: figure.querySelector('path.area').getAttribute('d').length,
+  width: box.width, height: box.height, stroke: line.stroke,
+};
+"""
+
+
+def plot_of(window: Browser, place: str, kind: str) -> dict:
+    """What is drawn in one plot of this element: its points from left to right, and what is said beside it."""
+    return window.run(POINTS, place, kind)
+
+
+def light_of(window: Browser, selector: str, what: str = 'backgroundColor') -> float:
+    """How light a colour is, from 0 (black) to 1."""
+    text = window.run(
+        'return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]', selector, what
+    )
+    red, green, blue = (int(n) for n in re.findall(r'\d+', text)[:3])
+    return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
+
+
+def test_the_last_minutes_are_plotted(fleet, routers, window):
+    """Of a shard with work the lines rise and fall; of one without they stay at the bottom."""
+    servers = {'acme': fleet(number=1), 'globex': fleet(number=2)}
+    for tenant, server in servers.items():
+        make_tenant(server, tenant)
+    router = routers(router_module.configuration(servers))
+    page = Pages(router)
+    window.open(page.base + '/')
+    window.wait_text('#verdict-words', 'All 2 shards are served.')
+    session = login(router, 'acme')
+    end = time.monotonic() + 11  # two samples of five seconds
+    while time.monotonic() < end:
+        run(session, 'SELECT 1')
+        time.sleep(0.01)
+    session.close()
+    history = page.get('/api/v1/history?shards=s1,s2').json()
+    worked = history['shards']['s1']['per_second']
+    assert max(worked) > 5 and max(history['shards']['s2']['per_second']) == 0, history
+    window.open(page.base + '/#shard=s1')
+    window.driver.refresh()
+    window.wait_text('#detail', 'Shard s1')
+    window.wait('the history is drawn', lambda: len(plot_of(window, '#detail', 'per_second')['points']) >= 2)
+    seen = plot_of(window, '#detail', 'per_second')
+    across, down = zip(*seen['points'])
+    assert list(across) == sorted(set(across)) and 0 <= across[0] and across[-1] <= 180, seen
+    assert all(0 <= y <= 40 for y in down), seen
+    assert min(down) < 10 < 30 < max(max(down), 38), seen  # the most is near the top; 0 would be at 38
+    assert len(seen['points']) >= len(worked) and seen['area'] > 20, seen
+    assert 'statements a second, last 3 minutes: now ' in seen['label'] and seen['peak'].startswith('max '), seen
+    assert seen['width'] > 60 and seen['height'] > 20 and seen['stroke'] not in ('none', ''), seen
+    times = plot_of(window, '#detail', 'p99_ms')
+    assert len(times['points']) == len(seen['points']) and min(y for _, y in times['points']) < 10, times
+    window.open(page.base + '/#shard=s2')
+    window.driver.refresh()
+    window.wait_text('#detail', 'Shard s2')
+    window.wait('it is drawn', lambda: len(plot_of(window, '#detail', 'per_second')['points']) >= 2)
+    idle = plot_of(window, '#detail', 'per_second')
+    assert {y for _, y in idle['points']} == {38}, idle
+
+
+def test_dark_is_dark(fleet, routers, window):
+    page = Pages(routers(router_module.configuration({'acme': fleet()})))
+    window.open(page.base + '/')
+    window.wait_text('#verdict-words', 'The shard is served.')
+    places = [('body', 'backgroundColor'), ('.cell', 'backgroundColor')]
+    for dark in (False, True, False):
+        window.prefer(dark)
+        for place, what in places:
+            light = light_of(window, place, what)
+            assert light < 0.2 if dark else light > 0.8, (place, light, dark)
+        ink, paper = light_of(window, 'body', 'color'), light_of(window, 'body')
+        assert abs(ink - paper) > 0.6, (ink, paper)
+        scheme = window.run("return matchMedia('(prefers-color-scheme: dark)').matches")
+        assert scheme == dark
 
 
 def test_names_are_only_names(fleet, routers, window):
@@ -143,6 +229,7 @@ def phone_fits(page: Pages, name: str) -> None:
         width = phone.run('return [document.documentElement.scrollWidth, document.documentElement.clientWidth]')
         assert width[0] <= width[1], f'the page is {width[0]} wide on a screen of {width[1]}'
         assert phone.run("return document.getElementById('verdict').getBoundingClientRect().top") < 300
+        assert light_of(phone, 'body') < 0.2
         if SHOTS:
             phone.size(390, 844, 1, phone=True)
         shot(phone, name)
