@@ -139,6 +139,21 @@ ATTRIBUTES = SETUP + [
     execute('pa', p('long', 2)), prepare('pn', 'SELECT 1'),
     Step('execute without parameters, with attributes', lambda c, m: c.command(rc.COM_STMT_EXECUTE, struct.pack('<IBI', m['pn'], 8, 1) + b'\x01\x00\x01' + b'\xfe\x00\x02at\x05value').packets, needs=rc.QUERY_ATTRIBUTES),
     execute('pn'), q('SELECT 1')]
+# MariaDB's bulk execution: types once, then an indicator (0 value, 1 NULL, 2 DEFAULT) before each parameter.
+_BULK_TYPES = b'\x03\x00' + b'\xfd\x00'
+_BULK_ROWS = b''.join(b'\0' + struct.pack('<i', i) + (b'\0' + rc.lenenc(b'row %d' % i), b'\x01', b'\x02')[i % 3] for i in range(3000))
+
+
+def bulk(label: str, name: str, flags: int, rest: bytes) -> Step:
+    return Step(label, lambda c, m: c.command(rc.COM_STMT_BULK_EXECUTE, struct.pack('<IH', m[name], flags) + rest).packets, 'mariadb', needs=rc.MARIADB_BULK)
+
+
+BULK = SETUP + [
+    q("CREATE TABLE bulk (id INT PRIMARY KEY, s VARCHAR(20) DEFAULT 'default')"), prepare('bi', 'INSERT INTO bulk VALUES (?, ?)'), bulk('bulk insert', 'bi', 128, _BULK_TYPES + _BULK_ROWS),
+    q('SELECT COUNT(*), SUM(id), COUNT(s), MIN(s), MAX(s) FROM bulk'), bulk('bulk insert again: duplicates', 'bi', 128, _BULK_TYPES + _BULK_ROWS), q('SHOW WARNINGS'),
+    q('TRUNCATE bulk'), bulk('bulk insert, types of before', 'bi', 0, _BULK_ROWS), q('SELECT COUNT(*) FROM bulk'), bulk('bulk, cut', 'bi', 128, _BULK_TYPES + _BULK_ROWS[:-4]),
+    prepare('bd', 'DELETE FROM bulk WHERE id = ? AND ? IS NOT NULL'), bulk('bulk delete', 'bd', 128, _BULK_TYPES + _BULK_ROWS[:300]), prepare('bs', 'SELECT ?, ?'), bulk('bulk select', 'bs', 128, _BULK_TYPES + _BULK_ROWS[:9]), q('SELECT 1')]
+
 # MySQL closes the connection after a refused COM_CHANGE_USER; MariaDB lets the old user begin anew, three times.
 _REFUSED = Step('change user, bad password', lambda c, _: [(0, c.change_user('app', 'wrong', 'tenant_acme'))], mask=[])
 CHANGE_USER_REFUSED = [q("SET @r = 1, sql_mode = 'ANSI_QUOTES', NAMES latin2"), q('CREATE TEMPORARY TABLE tmp (x INT)'), _REFUSED,

@@ -1,5 +1,6 @@
 """Real clients, each with a script of its own: what it prints through the router is what it prints directly."""
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,9 +9,11 @@ import pytest
 
 import mysql_sid
 import paths
-from router import configuration
+from processes import wait_until
+from router import configuration, set_every_user
 from servers import APP_PASSWORD
 from sessions import make_tenant
+from terminal import Terminal
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).resolve().parent / 'clients'
@@ -18,13 +21,15 @@ DATABASE = 'tenant_acme'
 KINDS = ['mariadb', 'mysql']
 
 
-@pytest.fixture(scope='module')
-def routed(fleet, module_routers):
+@pytest.fixture(scope='module', params=['transaction', pytest.param('session', marks=pytest.mark.full)])
+def routed(request, fleet, module_routers):
+    """Server kind -> a router in front of that server, in one of the two pooling modes."""
     running = {}
 
     def get(kind: str):
         if kind not in running:
-            running[kind] = module_routers(configuration({'acme': fleet(kind)}, tls=True))
+            config = configuration({'acme': fleet(kind)}, tls=True)
+            running[kind] = module_routers(set_every_user(config, pooling=request.param))
         return running[kind]
 
     return get
@@ -71,10 +76,6 @@ def compare(fleet, routed, kind, script) -> str:
 
 def ends_well(output: str):
     assert output.rstrip().endswith('ok'), output[-500:]
-
-
-def libmariadb_plugins() -> dict:
-    return {}
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -200,6 +201,25 @@ def test_mysql_9_command_line(fleet, routed, options):
     assert 'after the error' in out
 
 
+def test_ctrl_c_in_mysql_9(fleet, routed):
+    """It opens a second connection and sends KILL QUERY with the id that it was given; the session goes on."""
+    server, router = fleet('mysql'), routed('mysql')
+    make_tenant(server, 'acme', 'CREATE TABLE t (x INT)', 'INSERT INTO t VALUES (1)')
+
+    def sleeping() -> bool:
+        return any('ctrl_c' in (row[3] or '') for row in server.threads())
+
+    with Terminal(command_line(mysql_sid.command('usr/bin/mysql'), router, DATABASE)) as terminal:
+        terminal.read_until('mysql> ', 60)
+        terminal.type('SELECT SLEEP(60) AS ctrl_c FROM t;\n')
+        wait_until(sleeping, 20, 'the statement runs')
+        terminal.interrupt()
+        wait_until(lambda: not sleeping(), 20, 'the statement was killed on the server')
+        terminal.read_until('mysql> ', 20)
+        terminal.type("SELECT CONCAT('still', ' here');\n")
+        terminal.read_until('still here', 20)
+
+
 @pytest.mark.parametrize('kind', KINDS)
 def test_dump_and_restore(fleet, routed, kind):
     """A schema with routines, a trigger, a view, an event, blobs: dumped and restored through the router, the same."""
@@ -225,41 +245,54 @@ def test_dump_and_restore(fleet, routed, kind):
     options = ['--routines', '--triggers', '--events', '--single-transaction', '--skip-dump-date', '--no-tablespaces']
     if kind == 'mysql':
         options.append('--set-gtid-purged=OFF')
-    dumps = [
-        subprocess.run(
-            [str(a) for a in command_line(program, t, *options, DATABASE)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=True,
-        ).stdout
-        for t in (server, router)
-    ]
-    clean = [
-        [line for line in d.split(b'\n') if not line.startswith((b'-- Host', b'-- MySQL dump', b'-- MariaDB dump'))]
-        for d in dumps
-    ]
-    assert len(dumps[0]) > 4000000 and clean[0] == clean[1]
+
+    def dump(target) -> bytes:
+        argv = [str(a) for a in command_line(program, target, *options, DATABASE)]
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout
+
+    def clean(text: bytes) -> list[bytes]:
+        heads = (b'-- Host', b'-- MySQL dump', b'-- MariaDB dump')
+        return [line for line in text.split(b'\n') if not line.startswith(heads)]
+
+    direct, routed_dump = dump(server), dump(router)
+    assert len(direct) > 4000000 and clean(direct) == clean(routed_dump)
     checksum = server.execute('CHECKSUM TABLE d', db=DATABASE)
     make_tenant(server, 'acme')
     client = ['mariadb'] if kind == 'mariadb' else mysql_sid.command('usr/bin/mysql')
-    run(command_line(client, router, '--binary-mode', DATABASE), dumps[1])
+    run(command_line(client, router, '--binary-mode', DATABASE), routed_dump)
     assert server.execute('CHECKSUM TABLE d', db=DATABASE) == checksum
     assert server.execute('SELECT COUNT(*) FROM v', db=DATABASE)[0][0] == 200
     assert server.execute('SELECT f(1)', db=DATABASE)[0][0] == 2
+    assert clean(dump(router)) == clean(direct), 'another dump of what was restored'
+    # And they do what they did: the procedure, the trigger, the event.
+    assert server.execute('CALL p(@n)', 'SELECT @n', db=DATABASE)[0][0] == 200
+    logged = server.execute('SELECT COUNT(*) FROM log', db=DATABASE)[0][0]
+    assert logged == 200, 'the trigger was there while the rows were restored, or the log was not restored'
+    server.execute("INSERT INTO d (id, e) VALUES (1000, 'x')", db=DATABASE)
+    assert server.execute('SELECT MAX(id), COUNT(*) FROM log', db=DATABASE) == [(1000, 201)]
+    events = f"SELECT event_name, event_definition FROM information_schema.events WHERE event_schema = '{DATABASE}'"
+    assert server.execute(events) == [('ev', 'DELETE FROM log')]
 
 
 @pytest.mark.parametrize('kind', ['mariadb', 'mysql'])
 @pytest.mark.parametrize('prepared', ['auto', 'disable'])
 def test_sysbench(fleet, routed, kind, prepared):
+    """The same work directly and through the router: as many statements of each kind in a transaction."""
     sysbench = need('sysbench')
     server, router = fleet(kind), routed(kind)
+    shares = [sysbench_shares(sysbench, server, target, prepared) for target in (server, router)]
+    assert shares[0] == shares[1] == (14, 4, 2), shares
+
+
+def sysbench_shares(sysbench: str, server, target, prepared: str) -> tuple[int, ...]:
+    """Reads, writes and others per transaction; their figures are printed."""
     make_tenant(server, 'acme')
     argv = [
         sysbench,
         'oltp_read_write',
         '--db-driver=mysql',
-        f'--mysql-host={router.host}',
-        f'--mysql-port={router.port}',
+        f'--mysql-host={target.host}',
+        f'--mysql-port={target.port}',
         '--mysql-user=app',
         f'--mysql-password={APP_PASSWORD}',
         f'--mysql-db={DATABASE}',
@@ -274,6 +307,10 @@ def test_sysbench(fleet, routed, kind, prepared):
     out = run([*argv, 'run'])
     # "ignored errors" are the server's own deadlocks, run again by sysbench.
     assert 'reconnects:                          0' in out and 'FATAL' not in out, out
-    line = next(x for x in out.splitlines() if 'transactions:' in x)
-    print(f'sysbench on {kind}, prepared statements {prepared}: {line.strip()}')
+    counts = {name: int(number) for name, number in re.findall(r'^ +(\w[\w ]*): +(\d+)', out, re.M)}
+    print(f'sysbench, {prepared}, port {target.port}: {counts["transactions"]} transactions')
+    rows = server.execute('SELECT COUNT(*) FROM sbtest1', db=DATABASE)[0][0]
+    assert counts['transactions'] > 10 and rows == 2000, 'each transaction deletes a row and writes it again'
     run([*argv, 'cleanup'])
+    # Transactions that met a deadlock have sent part of theirs.
+    return tuple(round(counts[name] / counts['transactions']) for name in ('read', 'write', 'other'))

@@ -75,6 +75,7 @@ def test_report(binary, tmp_path):
     run = Quickstart(tmp_path, binary, '--no-wait', '--freeze', '12')
     assert run.end() == 0
     out = run.output
+    check_where_the_rows_lie(out)
     for figure in ('lost', 'doubled', 'wrongly labelled'):
         assert re.search(rf'^ +{figure} +0$', out, re.M), figure
     lines = re.findall(r'^ +(\w.*?) {2,}(\d+) +(\d+) +(\d+)$', out, re.M)
@@ -91,6 +92,38 @@ def test_report(binary, tmp_path):
         assert re.search(rf'^ +{figure} +\d\.\d\d s', out, re.M), figure
     assert re.search(r'^ +other tenants +0 errors, p99 [\d.]+ ms before, [\d.]+ ms during', out, re.M)
     assert 'globex DOWN 0/s' in out and 'acme DOWN' not in out
+
+
+def check_where_the_rows_lie(out: str) -> None:
+    """Each tenant's orders are on one of the four servers, as many as the router shows; every server has some."""
+    head = re.search(r'^ *tenant +router +db1:\d+ +db2:\d+ +db3:\d+ +db4:\d+ *$', out, re.M)
+    assert head, out
+    rows = re.findall(r'^ *([a-z]\w*) +(\d+) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+) *$', out[head.end() :], re.M)
+    assert {'acme', 'globex'} <= {tenant for tenant, *_ in rows} and len(rows) >= 4, out
+    used = set()
+    for tenant, seen, *counts in rows:
+        place = [number for number, count in enumerate(counts) if count != '.']
+        assert len(place) == 1 and counts[place[0]] == seen and int(seen) >= 10, (tenant, seen, counts)
+        used.add(place[0])
+    assert used == {0, 1, 2, 3}
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_the_end(binary, tmp_path):
+    """It prints how to connect, and that works; Ctrl-C then ends everything, as it should."""
+    run = Quickstart(tmp_path, binary, '--freeze', '0')
+    try:
+        run.wait_for('Ctrl-C stops everything')
+        line = re.search(r'^ +mysql (-h 127\.0\.0\.1 -P \d+ -u app@acme -p\S+ tenant_acme)$', run.output, re.M)
+        assert line, run.output
+        argv = ['mariadb', '--no-defaults', *line[1].split(), '-N', '-B', '-e', 'SELECT COUNT(*) FROM orders']
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        assert done.returncode == 0 and done.stdout == '10\n', done.stdout + done.stderr
+        check_where_the_rows_lie(run.output)
+    finally:
+        os.kill(run.process.pid, signal.SIGINT)
+    assert run.end(90) == 0
+    assert 'nothing is left running' in run.output
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 What must differ is masked in the corpus, and nothing else: statement ids (the router's own), COM_STATISTICS' figures.
 """
 import os
+import struct
 
 import pytest
 
@@ -10,6 +11,7 @@ import corpus_binary
 import corpus_sql
 import rawclient as rc
 import steps
+from processes import wait_until
 from router import configuration, set_every_user
 from servers import APP_PASSWORD
 
@@ -29,6 +31,7 @@ SCENARIOS = {
     'charsets': corpus_binary.charsets(),
     'commands': corpus_binary.COMMANDS,
     'attributes': corpus_binary.ATTRIBUTES,
+    'bulk': corpus_binary.BULK,
     'change user refused': corpus_binary.CHANGE_USER_REFUSED,
     'quit': corpus_binary.QUIT,
 }
@@ -173,3 +176,47 @@ def test_corpus_is_repeatable(fleet, kind):
         found = differences(first, second)
         assert not found, f'{name}: ' + '\n'.join(found[:5])
         assert len(first) > 1
+
+
+@pytest.mark.parametrize('pooling', ['transaction', pytest.param('session', marks=pytest.mark.slow)])
+def test_bulk_execute_arrives(fleet, routed, pooling):
+    """Not only the same answer: the rows are there, also where the connection is not the one it was prepared on."""
+    server = fleet('mariadb')
+    server.execute(f'DROP DATABASE IF EXISTS {DATABASE}', f'CREATE DATABASE {DATABASE}')
+    server.execute('CREATE TABLE bulk (id INT PRIMARY KEY, s VARCHAR(20))', db=DATABASE)
+    with rc.connect(
+        routed('mariadb', pooling), 'app', APP_PASSWORD, DATABASE, **options('plain', True, 'mariadb')
+    ) as session:
+        _, statement = session.prepare('INSERT INTO bulk VALUES (?, ?)')
+        for start in (0, 3000):
+            rows = b''.join(b'\0' + struct.pack('<i', start + i) + b'\0' + rc.lenenc(b'r') for i in range(3000))
+            body = struct.pack('<IH', statement, 128) + b'\x03\x00\xfd\x00' + rows
+            assert session.command(rc.COM_STMT_BULK_EXECUTE, body).error is None
+            if pooling == 'transaction':
+                for thread in server.threads():
+                    server.execute(f'KILL {thread[0]}')
+                wait_until(lambda: not server.threads(), 10, 'its connection is gone')
+    assert server.execute("SELECT COUNT(*), SUM(s = 'r') FROM bulk", db=DATABASE) == [(6000, 6000)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('pooling', ['transaction', 'session'])
+def test_query_attributes_arrive(fleet, routed, pooling):
+    """The server itself says what it was given, for a text statement and for a prepared one."""
+    server = fleet('mysql')
+    installed = server.execute("SELECT COUNT(*) FROM mysql.component WHERE component_urn LIKE '%query_attributes'")
+    if installed == [(0,)]:
+        server.execute("INSTALL COMPONENT 'file://component_query_attributes'")
+    server.execute(f'DROP DATABASE IF EXISTS {DATABASE}', f'CREATE DATABASE {DATABASE}')
+    asked = b"SELECT mysql_query_attribute_string('one'), mysql_query_attribute_string('none')"
+    attribute = b'\xfe\x00\x03one' + rc.lenenc(b'the value')
+    for target in (server, routed('mysql', pooling)):
+        with rc.connect(target, 'app', APP_PASSWORD, DATABASE, **options('plain', True, 'mysql')) as session:
+            answer = session.command(rc.COM_QUERY, b'\x01\x01' + b'\x00' + b'\x01' + attribute + asked)
+            assert answer.error is None, answer.error
+            assert rc.lenenc(b'the value') + b'\xfb' in [packet for _, packet in answer.packets]
+            _, statement = session.prepare(asked)
+            body = struct.pack('<IBI', statement, 8, 1) + b'\x01' + b'\x00' + b'\x01' + attribute
+            answer = session.command(rc.COM_STMT_EXECUTE, body)
+            assert answer.error is None, answer.error
+            assert any(packet.endswith(rc.lenenc(b'the value')) for _, packet in answer.packets[1:])
