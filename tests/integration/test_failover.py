@@ -128,7 +128,7 @@ def test_a_transaction_whose_tenant_is_only_in_comments_ends_with_its_server(kin
     """Its COMMIT names no tenant, and must not be done on the old primary, whether it wakes or not."""
     with ChangeFleet(kind, f'comment-{kind}', 2) as fleet, Switching(fleet, QUICK) as s:
         ledger.clear(fleet[s.primary], TENANT)
-        known = f'backend db{s.primary}: all its tables are transactional'  # read beside the statements, after the start
+        known = f'backend db{s.primary}: all its tables are transactional'  # read after the start
         wait_until(lambda: known in s.router.log(), 20, 'the tables are known')
         before, after = (login(s.router, tenant=None) for _ in range(2))
         for number, session in enumerate((before, after)):
