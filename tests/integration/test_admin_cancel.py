@@ -1,5 +1,5 @@
-"""What waits is cancelled, by Ctrl-C of real clients, by KILL QUERY and by CANCEL OPERATION: everything is put back. And
-what it waits for is told to whoever asked for it."""
+"""What waits is cancelled, by Ctrl-C of real clients, by KILL QUERY and by CANCEL OPERATION: everything is put back.
+And what it waits for is told to whoever asked for it."""
 import contextlib
 
 import pytest
