@@ -147,22 +147,6 @@ void Session::OnLink(BackendLink* link) {
   UseLink(held_);
 }
 
-// Where the command goes by now: its tenant may have been moved to another shard while it waited,
-// and the shard may have another primary.
-RouteTarget Session::PresentTarget() const {
-  RouteTarget target = target_;
-  if (target.any_backend) return target;
-  if (request_.for_tenant && !tenant_.Answers(context_->topology->version())) {
-    const bool changes = effects_ != nullptr && effects_->tenant.has_value();
-    const std::string_view tenant = changes ? effects_->tenant->tenant() : tenant_of_command();
-    const routing::LookupResult where = context_->topology->FindTenant(tenant);
-    if (where.found()) target.shard = where.shard;
-  }
-  if (const routing::Shard* shard = context_->topology->shard(target.shard); shard != nullptr)
-    target.backend = shard->primary;
-  return target;
-}
-
 bool Session::HomeMoved() const {
   if (target_.any_backend || request_.replica.valid()) return false;
   const RouteTarget present = PresentTarget();

@@ -47,16 +47,19 @@ CREATE TABLE acknowledged (router TEXT PRIMARY KEY, version INTEGER NOT NULL) WI
 INSERT INTO meta VALUES ('revision', 17), ('version', '43'), ('unassigned', 'shard:s1');
 INSERT INTO backends VALUES ('db1', '127.0.0.1:3306', 'mysql', 'verify', 77),
   ('db2', '127.0.0.1:3307', 'auto', '', NULL);
-INSERT INTO shards VALUES ('s1', 'db1', 'db2', 'replica', 1500000000, NULL, NULL, 8589934592, 1, 42),
+INSERT INTO shards VALUES
+  ('s1', 'db1', 'db2', 'replica', 1500000000, NULL, NULL, 8589934592, 1, 42),
   ('s2', 'db2', '', '', NULL, NULL, NULL, NULL, 0, 7);
-INSERT INTO tenants VALUES ('acme', 's1', 'session', 'reject', 't''; --'), ('beta', 's2', '', '', '');
+INSERT INTO tenants VALUES ('acme', 's1', 'session', 'reject', 't''; --'),
+  ('beta', 's2', '', '', '');
 INSERT INTO slots VALUES (0, 4095, 's1');
 INSERT INTO limits VALUES ('acme', 0, 5, 100, 0);
 INSERT INTO orders VALUES ('tenant', 'acme', 'reject', 123, 'is closed');
 INSERT INTO backend_states VALUES ('db2', 'drained');
 INSERT INTO marks VALUES ('db2', 'down');
 INSERT INTO variables VALUES ('log.level', 'debug');
-INSERT INTO operations VALUES (9, 'switchover', 's1', 'running', 'freeze', '', 'ada', 1, 0, '{"a":1}', 'r1', 5);
+INSERT INTO operations VALUES
+  (9, 'switchover', 's1', 'running', 'freeze', '', 'ada', 1, 0, '{"a":1}', 'r1', 5);
 INSERT INTO events VALUES (1, 1000, 'shard', 's1', 'text');
 INSERT INTO acknowledged VALUES ('r1', 43);
 )";
