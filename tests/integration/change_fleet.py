@@ -6,6 +6,7 @@ import signal
 import pymysql
 
 import router as router_module
+import runbook
 from hang_fleet import CONTROL, PROBE
 from ledger import TABLES
 from processes import wait_until
@@ -13,26 +14,7 @@ from replication import ACCOUNT, FOLLOW, SETTINGS
 from servers import KINDS, Server
 from sessions import make_tenant
 
-# What docs/OPERATIONS.md says.
-GRANTS = {
-    'mariadb': {
-        'probe': ['ALL ON bulkhead.*', 'SLAVE MONITOR ON *.*'],
-        'control': [
-            'CONNECTION ADMIN, READ_ONLY ADMIN, REPLICATION SLAVE ADMIN, REPLICATION MASTER ADMIN, SLAVE MONITOR, '
-            'BINLOG MONITOR, RELOAD, PROCESS, SELECT, TRIGGER, EVENT, SET USER, SUPER ON *.*',
-            'SELECT, INSERT, UPDATE, CREATE ON bulkhead.*',
-        ],
-    },
-    'mysql': {
-        'probe': ['ALL ON bulkhead.*', 'REPLICATION CLIENT ON *.*'],
-        'control': [
-            'CONNECTION_ADMIN, SYSTEM_VARIABLES_ADMIN, REPLICATION_SLAVE_ADMIN, XA_RECOVER_ADMIN, SET_ANY_DEFINER '
-            'ON *.*',
-            'RELOAD, PROCESS, SELECT, TRIGGER, EVENT, REPLICATION CLIENT, REPLICATION SLAVE ON *.*',
-            'SELECT, INSERT, UPDATE, CREATE ON bulkhead.*',
-        ],
-    },
-}
+GRANTS = runbook.grants()
 REPLICATION = dict(zip(('user', 'password'), ACCOUNT))
 TENANT = 't1'
 _count = itertools.count(1)

@@ -80,9 +80,7 @@ def test_a_tenant_floods(place):
     flood = Flood(router, 'acme', 30)
     try:
         who, metrics = steps[1]
-        wait_until(
-            lambda: operator(who)[0][:2] == ('acme', 's1') and operator(who)[0][2] >= 30, 20, 'it is named first'
-        )
+        wait_until(lambda: operator(who)[0][:2] == ('acme', 's1'), 20, 'it is named first')
         wait_until(lambda: 'tenant="acme"' in shell(metrics), 20, 'it is among the busiest')
         (what,) = steps[2]
         wait_until(lambda: operator(what)[0][0] == 'SELECT SLEEP(?), COUNT(*) FROM ledger', 10, 'and what it runs')

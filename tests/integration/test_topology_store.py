@@ -1,5 +1,4 @@
-"""The store of the topology as an operator has it: one process at a time,
-and `bulkhead topology` beside it or alone."""
+"""The store of the topology as an operator has it: one process at a time, and `bulkhead topology`."""
 import subprocess
 
 import pytest
@@ -169,11 +168,8 @@ def test_as_the_document_has_it(folder):
     assert len(lines) == 3
     store, backup = folder / 'store', folder / 'backup.yaml'
     assert topology('import', '--state-dir', store, folder / 'topology.yaml').returncode == DONE
-    (folder / 'bulkhead.yaml').write_text(
-        yaml.safe_dump(
-            {'state_dir': str(store), 'listen': {'mysql': ['127.0.0.1:3306']}, 'users': [], **yaml.safe_load(FILE)}
-        )
-    )
+    config = {'state_dir': str(store), 'listen': {'mysql': ['127.0.0.1:3306']}, 'users': []}
+    (folder / 'bulkhead.yaml').write_text(yaml.safe_dump({**config, **yaml.safe_load(FILE)}))
     for line in lines:
         command = line[2:].replace('bulkhead topology', f'{paths.BINARY} topology')
         for old, new in (('/etc/bulkhead/bulkhead.yaml', folder / 'bulkhead.yaml'), ('backup.yaml', backup)):
