@@ -36,13 +36,13 @@ def cancel_at(s: Switching, step: str) -> Beside:
 
 
 def start_again(s: Switching) -> dict:
-    """The operation, once the next process has ended it."""
+    """The operation, once the next process has ended it; `at`: the step that was stored when the router died."""
     at = stored_step(s.router)
     s.router.start()
     wait_until(lambda: s.router.operations()[-1]['state'] != 'running', 60, 'it has ended one way or the other', 0.1)
     operation = s.router.operations()[-1]
     print(at, operation)
-    return operation
+    return {**operation, 'at': at[1].split(' (')[0]}
 
 
 def check_told(s: Switching, operation: dict) -> bool:

@@ -83,10 +83,11 @@ def test_the_router_is_killed_at_a_step(binary, kind, step):
             run(held_up, 'BEGIN', f'INSERT INTO tenant_{TENANT}.ledger VALUES (-1, 0)')
         asked = s.router.begin(f"SWITCHOVER SHARD s1 TO db{s.other} TIMEOUT '{4 if held_up else 10}s'")
         kill_at(s, asked, step)
-        primary = judge(s, load, start_again(s))
+        operation = start_again(s)
+        primary = judge(s, load, operation)
         # At the promotion the candidate is asked; before it nothing stays, after it all is finished.
-        if step != 'promote':
-            assert primary == (s.other if step in FINISHED else s.primary)
+        if operation['at'] != 'promote':
+            assert primary == (s.other if operation['at'] in FINISHED else s.primary)
         if held_up:
             held_up.close()
             assert not fleet[primary].execute(f'SELECT * FROM tenant_{TENANT}.ledger WHERE id = -1')
