@@ -150,9 +150,10 @@ std::string PlaceSockets(const config::Options& options,
 io::TlsContext::Ptr MakeBackendTls(const config::Options& options, std::string* error) {
   const config::BackendTlsOptions& tls = options.backend_tls;
   io::TlsClientOptions client;
-  client.verify =
-      tls.mode == routing::BackendTls::kVerify ? io::TlsVerify::kIdentity : io::TlsVerify::kNone;
-  client.ca_file = tls.ca;
+  // The authorities are loaded wherever there are some: each backend's own mode says whether its
+  // certificate is checked. Without any, a check finds nothing good.
+  client.verify = tls.ca.empty() ? io::TlsVerify::kNone : io::TlsVerify::kIdentity;
+  if (tls.ca != "system") client.ca_file = tls.ca;
   client.cert_file = tls.cert;
   client.key_file = tls.key;
   client.min_version = VersionOf(tls.min_version);

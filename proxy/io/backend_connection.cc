@@ -177,7 +177,11 @@ bool BackendConnection::OnLoginAction(Action action, std::span<const uint8_t> ou
         Fail("TLS is wanted, and there is no TLS context");
         return false;
       }
-      if (!stream_->PushFilter(TlsFilter::MakeClient(options_.tls, options_.address.host))) {
+      const TlsVerify verify = options_.login.tls == session::BackendTls::kVerify
+                                   ? TlsVerify::kIdentity
+                                   : TlsVerify::kNone;
+      if (!stream_->PushFilter(
+              TlsFilter::MakeClient(options_.tls, options_.address.host, verify))) {
         Fail("TLS could not be started");
         return false;
       }

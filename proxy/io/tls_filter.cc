@@ -139,6 +139,16 @@ std::unique_ptr<TlsFilter> TlsFilter::MakeClient(const TlsContext& context, std:
   return filter;
 }
 
+std::unique_ptr<TlsFilter> TlsFilter::MakeClient(const TlsContext::Ptr& context,
+                                                 std::string_view host, TlsVerify verify) {
+  std::unique_ptr<TlsFilter> filter(new TlsFilter(*context, false));
+  if (filter->state_ == State::Failed) return filter;
+  SSL_set_verify(filter->ssl_, verify == TlsVerify::kNone ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
+                 nullptr);
+  filter->SetHost(std::string(host), verify);
+  return filter;
+}
+
 void TlsFilter::SetHost(const std::string& host, TlsVerify verify) {
   const bool numeric = IsNumericAddress(host);
   bool ok = true;

@@ -50,6 +50,10 @@ class TlsFilter : public StreamFilter {
                                                              std::string_view host) {
     return MakeClient(*context, host);
   }
+  // As above; this connection's own `verify` counts, not the context's.
+  [[nodiscard]] static std::unique_ptr<TlsFilter> MakeClient(const TlsContext::Ptr& context,
+                                                             std::string_view host,
+                                                             TlsVerify verify);
   ~TlsFilter() override;
 
   void set_on_established(EstablishedCallback callback) { on_established_ = std::move(callback); }

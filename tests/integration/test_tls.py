@@ -46,6 +46,7 @@ MODES = {
     'required, whoever signed': (lambda: {'mode': 'required', 'ca': other_ca()['ca']}, True),
     'verify': (lambda: {'mode': 'verify', 'ca': own_ca()['ca']}, True),
     'verify, wrong CA': (lambda: {'mode': 'verify', 'ca': other_ca()['ca']}, None),
+    "verify, the system's CAs": (lambda: {'mode': 'verify', 'ca': 'system'}, None),
 }
 
 
@@ -88,7 +89,10 @@ def test_verify_looks_at_the_name(server, routers):
 # (the mode of all, a backend's own, whose certificates are right, whether it is encrypted; None: refused)
 OWN_MODES = [
     ('verify', 'disabled', other_ca, False),
+    ('verify', 'required', other_ca, True),
     ('preferred', 'verify', own_ca, True),
+    ('preferred', 'verify', other_ca, None),
+    ('disabled', 'verify', other_ca, None),
     ('disabled', 'required', other_ca, True),
 ]
 
