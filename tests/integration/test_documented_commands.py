@@ -42,7 +42,7 @@ FOR_SERVERS = {
 NAMED = {'DROP TENANT', 'DROP BACKEND', 'ALTER EVENT ... DISABLE', 'SET name = DEFAULT', 'LIMIT TENANT t ...'}
 NAMED |= {'SHOW', 'SELECT', 'SET'}
 # What the letters of the runbook stand for.
-STANDS_FOR = {'s': 's1', 'b': 'db2', 't': 'acme', 'n': '7', 'other': 'db2', '(...)': '(db2)', '...': ''}
+STANDS_FOR = {'s': 's1', 'b': 'db2', 't': 'acme', 'n': '7', 'other': 'db2', '(...)': '(db3)', '...': ''}
 # 9420: not now; 9421: there is no such thing. Whatever is not understood is 1064, 1054, 1146, 9422.
 UNDERSTOOD = {0, 9420, 9421}
 
