@@ -192,7 +192,8 @@ def test_a_frozen_server(routers, window):
         assert window.text(f'{cell} .word').startswith('held')
         assert window.run(f"return document.querySelector('{cell} use').getAttribute('href')") == '#i-held'
         assert window.texts('.cell .name')[0] == 's2'
-        assert float(window.run(f"return parseFloat(document.querySelector('{cell} .water').style.height)")) > 0
+        level = f"return parseFloat(document.querySelector('{cell} .water').style.height)"
+        window.wait('what is held rises in it', lambda: float(window.run(level) or 0) > 0)
         window.wait('the title says it', lambda: window.driver.title.startswith('(1) s2 held'))
         window.ask_for_tenant('t2')
         window.wait_text('#answer', 'Its new statements are held')
