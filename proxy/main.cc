@@ -2,6 +2,8 @@
 // |
 // --version.
 
+#include <uv.h>
+
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
@@ -65,6 +67,8 @@ int Serve(const std::string& file) {
   }
   const int code = ServeWith(loaded.options, file, std::move(inheritance));
   log::Stop();
+  // Ends the pool's threads while OpenSSL is still there: each may have a random generator in it.
+  uv_library_shutdown();
   return code;
 }
 
