@@ -62,6 +62,11 @@ class Switching:
         )
         return load
 
+    def wait_tables_known(self) -> None:
+        """They are read beside the statements, soon after the start; before, more is unknown (9410) than need be."""
+        known = f'backend db{self.primary}: all its tables are transactional'
+        wait_until(lambda: known in self.router.log(), 20, 'the tables are known')
+
     def judge(self, result: LoadResult, primary: int, errors: bool = False) -> ledger.Comparison:
         """Nobody was lied to; without `errors`, nobody was even told of one."""
         compared = ledger.compare(result.told, ledger.rows_of(self.fleet[primary], TENANT))

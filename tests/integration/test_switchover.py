@@ -231,6 +231,7 @@ def test_the_candidate_is_killed_in_the_middle(either):
 
 def test_a_transaction_that_is_too_long_is_ended(fleet):
     with Switching(fleet) as s:
+        s.wait_tables_known()
         client = login(s.router, TENANT, autocommit=False)
         run(client, f'INSERT INTO tenant_{TENANT}.ledger VALUES (77, 0)')
         # Longer than the transaction may have lasted when the servers are looked at: that is another reason.
@@ -420,6 +421,8 @@ def test_another_router_is_named(either):
 def test_a_router_that_missed_a_promotion_says_so(either):
     """A second router, with a topology of its own, sees the epoch that the first one has written."""
     with Switching(either) as s:
+        # The canary of an earlier test's second router may be fresh still.
+        wait_until(lambda: 'other routers' not in s.switch(options='DRY RUN').message, 60, 'it is forgotten', 1)
         assert s.switch().ok
         old, new = s.primary, s.other
         stale = either.configuration(old)
