@@ -1,8 +1,5 @@
-// The command line: bulkhead serve --config FILE | check FILE | admin | topology ... | top | health
-// |
-// --version.
-
-#include <uv.h>
+// The command line: bulkhead serve --config FILE | check FILE | admin | topology ... | top |
+// health | --version.
 
 #include <CLI/CLI.hpp>
 #include <iostream>
@@ -14,6 +11,7 @@
 #include "proxy/config/load.h"
 #include "proxy/handover.h"
 #include "proxy/health_command.h"
+#include "proxy/io/thread_pool.h"
 #include "proxy/log/log.h"
 #include "proxy/log_setup.h"
 #include "proxy/server.h"
@@ -67,8 +65,7 @@ int Serve(const std::string& file) {
   }
   const int code = ServeWith(loaded.options, file, std::move(inheritance));
   log::Stop();
-  // Ends the pool's threads while OpenSSL is still there: each may have a random generator in it.
-  uv_library_shutdown();
+  bulkhead::io::EndThreadPool();
   return code;
 }
 
