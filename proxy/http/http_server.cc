@@ -73,6 +73,7 @@ struct HttpServer::Impl {
   std::set<OpenStream*> streams;
   uint64_t wakes = 0;
   bool stopping = false;
+  int quiesced_fd = -1;  // the listening socket, once it is not accepted from any more
 
   std::array<std::atomic<uint64_t>, 6> answers{};
   std::atomic<uint64_t> streams_refused{0};
@@ -85,8 +86,14 @@ struct HttpServer::Impl {
       ResumeAll();
     }
     // Else the library would shut the socket down, also for another process that has it.
-    if (const int socket_fd = MHD_quiesce_daemon(daemon); socket_fd >= 0) close(socket_fd);
+    Quiesce();
     MHD_stop_daemon(daemon);
+    if (quiesced_fd >= 0) close(quiesced_fd);
+  }
+
+  // Its threads stop looking at the socket by and by: it is closed after them.
+  void Quiesce() {
+    if (quiesced_fd < 0) quiesced_fd = MHD_quiesce_daemon(daemon);
   }
 
   void ResumeAll() {  // with the mutex
@@ -311,7 +318,9 @@ MHD_Result HttpServer::Impl::OnRequest(void* self, MHD_Connection* connection, c
 // ---------------------------------------------------------------------------------------------
 
 std::string HttpServer::Impl::StartDaemon() {
-  unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+  // Not epoll: there the library's quiesce and its own thread may both take the socket out of the
+  // set, and the second one ends the process ("Failed to remove listen FD from epoll set").
+  unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
   if (socket.is_ipv6) flags |= MHD_USE_IPv6;
   std::vector<MHD_OptionItem> more;
   const auto add = [&more](MHD_OPTION option, intptr_t number, const void* pointer = nullptr) {
@@ -388,7 +397,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Successor(Options option
       StartOn(socket, std::move(options), std::move(pages));
   if (!next.ok()) return next;
   impl_->socket.fd = -1;
-  if (const int released = MHD_quiesce_daemon(impl_->daemon); released >= 0) close(released);
+  impl_->Quiesce();
   return next;
 }
 
