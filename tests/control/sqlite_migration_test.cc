@@ -211,7 +211,7 @@ TEST_P(SqliteMigrationTest, SurvivesKills) {
       const auto store = SqliteStore::Open(folder_);
       _exit(store.ok() ? 0 : 1);
     }
-    usleep(static_cast<useconds_t>(random() % 20000));
+    usleep(static_cast<useconds_t>(random() % 20000));  // any moment of the migration
     kill(child, SIGKILL);
     int how = 0;
     waitpid(child, &how, 0);

@@ -194,10 +194,10 @@ def test_loop_late(router, prom):
     for _ in range(8):
         os.kill(router.process.pid, signal.SIGSTOP)
         try:
-            time.sleep(0.4)
+            time.sleep(0.4)  # the fault itself: so long it gets none
         finally:
             os.kill(router.process.pid, signal.SIGCONT)
-        time.sleep(0.3)
+        time.sleep(0.3)  # so long it runs: turns in time lie between the late ones
     fired = prom.wait_firing('LoopLate', instance=FAULTS, thread='control')
     assert fired['labels']['severity'] == 'warning'
     for thread, count in before.items():
