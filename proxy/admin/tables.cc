@@ -71,6 +71,7 @@ const std::vector<ColumnOf<ShardRow>> kShards = {
     {{"outage_limit", kReal, false, "seconds; NULL: the configuration's"}, MAYBE(outage_limit)},
     {{"max_statements", kNumber, false, "NULL: the configuration's"}, MAYBE(max_statements)},
     {{"max_bytes", kNumber, false, "NULL: the configuration's"}, MAYBE(max_bytes)},
+    {{"failover", kText, false, "manual, automatic, automatic_with_loss"}, PLAIN(failover)},
 };
 
 const std::vector<ColumnOf<BackendRow>> kBackends = {

@@ -18,7 +18,8 @@ BackendWatch::BackendWatch(io::EventLoop* loop, const routing::Backend& backend,
       health_(options.rules, options.role, options.seed,
               routing::MonoTimeFromNanos(static_cast<int64_t>(loop->NowNs()))),
       prober_(loop, options.probe, options.router_id, this),
-      inspector_(loop, options.probe, options.killer, options.wall_seconds) {}
+      inspector_(loop, options.probe, options.killer, options.wall_seconds),
+      may_commit_(options.rules.can_commit) {}
 
 routing::MonoTime BackendWatch::Now() const {
   return routing::MonoTimeFromNanos(static_cast<int64_t>(loop_->NowNs()));
@@ -38,7 +39,9 @@ void BackendWatch::SetOptions(const Options& options) {
   rules.heartbeat = rules_.heartbeat;
   // With another account the canary may be writable after all.
   const bool same_account = prober_account_ == options.probe.account.user;
-  if (same_account) rules.can_commit = rules.can_commit && rules_.can_commit;
+  may_commit_ = rules.can_commit;
+  if (!same_account) commit_refused_ = false;
+  if (commit_refused_) rules.can_commit = rules.can_commit && rules_.can_commit;
   rules_ = rules;
   prober_account_ = options.probe.account.user;
   prober_.SetConnection(options.probe);
@@ -118,7 +121,17 @@ void BackendWatch::OnProbe(uint64_t probe, routing::ProbeKind kind,
   ProbeCounts& counts = result.outcome == routing::ProbeOutcome::kOk ? probes_ok_ : probes_failed_;
   ++counts[static_cast<size_t>(kind)];
   health_.OnProbe(probe, result, Now());
+  if (result.outcome == routing::ProbeOutcome::kOk) AskForCommitsAgain();
   CarryOut();
+}
+
+// A GRANT is enough to have commits probed again. Until one has gone through, health takes them for
+// what they were, unusable, and waits for none.
+void BackendWatch::AskForCommitsAgain() {
+  constexpr routing::Duration kEvery = std::chrono::minutes(1);
+  if (!commit_refused_ || !may_commit_ || rules_.can_commit || Now() - refused_at_ < kEvery) return;
+  rules_.can_commit = true;
+  health_.SetRules(rules_, Now());
 }
 
 void BackendWatch::OnHungProbe(uint64_t probe, routing::HungEnd end) {
@@ -132,8 +145,11 @@ void BackendWatch::OnProbeConnectionLost(routing::ProbeKind kind, routing::Conne
 }
 
 void BackendWatch::OnCanaryRefused(const std::string& why) {
-  owner_->OnNotice(
-      this, "no commit probes: the probe account may not write bulkhead.canary (" + why + ")");
+  if (!std::exchange(commit_refused_, true)) {
+    owner_->OnNotice(
+        this, "no commit probes: the probe account may not write bulkhead.canary (" + why + ")");
+  }
+  refused_at_ = Now();
   rules_.can_commit = false;
   health_.SetRules(rules_, Now());
 }
@@ -142,6 +158,7 @@ void BackendWatch::OnCanaryBegun(routing::MonoTime begun) { owner_->OnCanaryBegu
 
 void BackendWatch::OnCanary(uint64_t number, routing::MonoTime begun, const std::string& gtids) {
   position_ = gtids;
+  if (std::exchange(commit_refused_, false)) owner_->OnNotice(this, "commits are probed again");
   owner_->OnCanary(this, number, begun);
 }
 

@@ -58,7 +58,7 @@ class BackendWatch : public ProberOwner {
   [[nodiscard]] const routing::BackendHealth& health() const { return health_; }
   // Whether commits are probed: the account may, and it is a primary.
   [[nodiscard]] bool probes_commits() const {
-    return rules_.can_login && rules_.can_commit &&
+    return rules_.can_login && rules_.can_commit && !commit_refused_ &&
            health_.role() == routing::BackendRole::kPrimary;
   }
   [[nodiscard]] size_t abandoned() const { return abandoned_.size(); }
@@ -102,6 +102,7 @@ class BackendWatch : public ProberOwner {
   void OnEpochs(std::vector<SeenEpoch> epochs) override;
   void OnUptime(int64_t seconds) override;
   void CarryOutOne(const routing::HealthAction& action);
+  void AskForCommitsAgain();
   [[nodiscard]] routing::MonoTime Now() const;
 
   io::EventLoop* const loop_;
@@ -120,6 +121,9 @@ class BackendWatch : public ProberOwner {
   ProbeCounts probes_ok_{};
   ProbeCounts probes_failed_{};
   bool carrying_out_ = false;
+  bool may_commit_;              // as far as the configuration goes
+  bool commit_refused_ = false;  // by the server, the last time
+  routing::MonoTime refused_at_{};
 };
 
 }  // namespace bulkhead::control

@@ -320,8 +320,9 @@ class ControlLoop final : public io::GateKeeper,
   routing::MonoTime followed_at_{};
   routing::MonoTime drain_until_{};
   routing::MonoTime reported_at_{};
-  bool ending_ = false;        // the successor need not be told more than once
-  uint64_t stored_event_ = 0;  // the last one that was given to the store
+  bool ending_ = false;              // the successor need not be told more than once
+  uint64_t stored_event_ = 0;        // the last one that was given to the store
+  std::vector<StoreEdit> unstored_;  // of the history: tried again
   routing::MonoTime history_at_{};
   routing::MonoTime committed_at_{};  // when a commit was asked for last
   metrics::StoreView store_view_;

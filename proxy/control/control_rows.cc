@@ -146,6 +146,7 @@ std::vector<ShardRow> ControlLoop::ShardRows() {
     if (shard->hold.max_statements.has_value()) row.max_statements = *shard->hold.max_statements;
     if (shard->hold.max_bytes.has_value())
       row.max_bytes = static_cast<int64_t>(*shard->hold.max_bytes);
+    row.failover = std::string(ToString(shard->failover));
     FillGate(*shard, &row);
   }
   return rows;

@@ -1,5 +1,7 @@
 // What the control thread gives to the topology store, and takes from it at the start.
 
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -70,7 +72,8 @@ void ControlLoop::StoreHistory(routing::MonoTime now) {
   constexpr routing::Duration kInterval = std::chrono::milliseconds(500);
   if (store_ == nullptr || now - history_at_ < kInterval) return;
   history_at_ = now;
-  std::vector<StoreEdit> edits;
+  // First what could not be stored: of a full disk nobody's memory is to suffer.
+  std::vector<StoreEdit> edits = std::exchange(unstored_, {});
   for (Event& event : events_.After(stored_event_)) {
     stored_event_ = event.id;
     edits.push_back(PutEvent{std::move(event)});
@@ -88,9 +91,16 @@ void ControlLoop::StoreHistory(routing::MonoTime now) {
     edits.push_back(PutAcknowledged{setup_.router_id, topology_->version()});
   if (edits.empty()) return;
   committed_at_ = now;
-  store_->Commit(std::move(edits), [this](const absl::Status& status) {
+  auto kept = std::make_shared<std::vector<StoreEdit>>(edits);
+  store_->Commit(std::move(edits), [this, kept](const absl::Status& status) {
     NoteCommit(status);
     if (!status.ok()) {
+      constexpr size_t kKept = 10'000;
+      constexpr routing::Duration kNextTry = std::chrono::seconds(5);
+      unstored_.insert(unstored_.end(), kept->begin(), kept->end());
+      const size_t too_many = unstored_.size() - std::min(unstored_.size(), kKept);
+      unstored_.erase(unstored_.begin(), unstored_.begin() + static_cast<ptrdiff_t>(too_many));
+      history_at_ = Now() + kNextTry;
       log::Error(log::event::kStore, {{"what", "events"}},
                  "topology store: events are not stored: " + status.ToString());
     }

@@ -15,7 +15,7 @@
 namespace bulkhead::control {
 
 struct ShardRow {
-  std::string name{}, state{}, primary{}, replicas{}, why{}, policy{};
+  std::string name{}, state{}, primary{}, replicas{}, why{}, policy{}, failover{};
   std::string reads_from{};        // a replica that plain reads may go to now
   bool ordered = false;            // by an operator: its state has nothing to do with its backend's
   bool policy_applies = false;     // the hold policy decides, the shard's or a tenant's own

@@ -306,7 +306,7 @@ void Prober::OnCommitAnswers(Attempt* attempt,
       RunCommit(attempt);
       return;
     }
-    if (!std::exchange(refusal_told_, true)) owner_->OnCanaryRefused(answers.back().message);
+    owner_->OnCanaryRefused(answers.back().message);
   }
   if (first.ok && answers.back().ok) {
     canary_readable_ = true;
@@ -317,10 +317,8 @@ void Prober::OnCommitAnswers(Attempt* attempt,
   const bool read_only = !first.ok && IsReadOnlyError(first.error_code);
   const bool denied =
       !first.ok && !missing && !read_only && attempt->step == Attempt::Step::kCommit;
-  if (denied && (first.error_code == 1142 || first.error_code == 1044) &&
-      !std::exchange(refusal_told_, true)) {
+  if (denied && (first.error_code == 1142 || first.error_code == 1044))
     owner_->OnCanaryRefused(first.message);
-  }
   Finish(attempt, {.outcome = first.ok    ? ProbeOutcome::kOk
                               : read_only ? ProbeOutcome::kReadOnly
                                           : ProbeOutcome::kServerError,

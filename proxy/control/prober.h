@@ -116,7 +116,6 @@ class Prober {
   uint32_t reads_without_canary_ = 0;
   bool epochs_readable_ = true;
   uint32_t reads_without_epochs_ = 0;
-  bool refusal_told_ = false;
   std::array<std::unique_ptr<Attempt>, routing::kProbeKinds> lanes_;
   std::vector<std::unique_ptr<Attempt>> hung_;
 };

@@ -73,6 +73,12 @@ void AddTenantEdit(const Topology& before, const Topology& after, const std::str
   }
 }
 
+bool Differs(const Topology& before, const Topology& after, const std::string& name) {
+  std::vector<StoreEdit> edits;
+  AddTenantEdit(before, after, name, &edits);
+  return !edits.empty();
+}
+
 void AddTenantEdits(const Topology& before, const Topology& after,
                     const std::optional<std::vector<std::string>>& tenants,
                     std::vector<StoreEdit>* edits) {
@@ -87,7 +93,13 @@ void AddTenantEdits(const Topology& before, const Topology& after,
   };
   before.directory().ForEach(collect);
   after.directory().ForEach(collect);
-  for (const std::string& name : names) AddTenantEdit(before, after, name, edits);
+  // In an order of their own: what an operator is shown twice looks the same twice.
+  std::vector<std::string> sorted;
+  for (const std::string& name : names) {
+    if (Differs(before, after, name)) sorted.push_back(name);
+  }
+  std::sort(sorted.begin(), sorted.end());
+  for (const std::string& name : sorted) AddTenantEdit(before, after, name, edits);
 }
 
 }  // namespace

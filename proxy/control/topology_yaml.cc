@@ -197,8 +197,8 @@ absl::StatusOr<std::vector<StoreEdit>> EditsForImport(const StoredState& state,
   const auto after = builder.Build();
   if (!after.ok()) return after.status();
   std::vector<StoreEdit> edits = EditsBetween(**before, **after, std::nullopt);
-  absl::flat_hash_map<std::string, routing::TenantLimit> limits(wanted.tenant_limits.begin(),
-                                                                wanted.tenant_limits.end());
+  const std::map<std::string, routing::TenantLimit> limits(wanted.tenant_limits.begin(),
+                                                           wanted.tenant_limits.end());
   for (const auto& [tenant, limit] : limits) {
     auto it = state.limits.find(tenant);
     if (it == state.limits.end() || !(it->second == limit))

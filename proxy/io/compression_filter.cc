@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/wire/client_errors.h"
+
 namespace bulkhead::io {
 
 namespace {
@@ -70,6 +72,7 @@ bool CompressionFilter::Inflate(std::span<const uint8_t>* input, FilterSink* sin
         break;
       case wire::CompressionStatus::kCorrupt:
       case wire::CompressionStatus::kWrongSize:
+      case wire::CompressionStatus::kOutOfOrder:
       case wire::CompressionStatus::kFailed:
         return Fail("cannot decompress", status);
     }
@@ -77,13 +80,16 @@ bool CompressionFilter::Inflate(std::span<const uint8_t>* input, FilterSink* sin
 }
 
 bool CompressionFilter::Encode(std::span<const uint8_t> bytes, FilterSink* sink) {
-  if (!error_.empty()) return false;
+  if (cannot_send_) return false;
   Lent packets;
   while (!bytes.empty()) {
     const auto part = bytes.first(std::min(bytes.size(), kDownAtOnce));
     bytes = bytes.subspan(part.size());
     const wire::CompressionStatus status = codec_.Encode(part, packets.get());
-    if (status != wire::CompressionStatus::kOk) return Fail("cannot compress", status);
+    if (status != wire::CompressionStatus::kOk) {
+      cannot_send_ = true;
+      return Fail("cannot compress", status);
+    }
     sink->Down(*packets.get());
     packets.get()->clear();
   }
@@ -93,6 +99,9 @@ bool CompressionFilter::Encode(std::span<const uint8_t> bytes, FilterSink* sink)
 
 bool CompressionFilter::Fail(const char* what, wire::CompressionStatus status) {
   held_ = {};
+  error_code_ = static_cast<uint16_t>(status == wire::CompressionStatus::kOutOfOrder
+                                          ? wire::ClientError::kPacketsOutOfOrder
+                                          : wire::ClientError::kUncompressError);
   error_ = std::string(what) + ": " + std::string(wire::CompressionStatusName(status));
   return false;
 }

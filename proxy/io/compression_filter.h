@@ -12,7 +12,7 @@
 // cannot fill the memory above. Nothing but a packet's unfinished state is kept otherwise.
 //
 // Errors: error() says whether the data is corrupt or not as long as it promises (a client is told
-// 1157, ER_NET_UNCOMPRESS_ERROR).
+// 1157, ER_NET_UNCOMPRESS_ERROR), or a compressed packet's sequence id is wrong (1156).
 //
 // Source: see wire/compression.h.
 #ifndef BULKHEAD_PROXY_IO_COMPRESSION_FILTER_H_
@@ -45,6 +45,7 @@ class CompressionFilter : public StreamFilter {
   [[nodiscard]] bool holds_input() const override { return holds_; }
   [[nodiscard]] bool Continue(FilterSink* sink) override;
   [[nodiscard]] std::string error() const override { return error_; }
+  [[nodiscard]] uint16_t error_code() const override { return error_code_; }
 
  private:
   bool Inflate(std::span<const uint8_t>* input, FilterSink* sink, bool* stopped);
@@ -54,6 +55,8 @@ class CompressionFilter : public StreamFilter {
   bool holds_ = false;  // stopped in the middle: held_ has the input, the codec may have more
   std::vector<uint8_t> held_;  // the rest of what came
   std::string error_;
+  uint16_t error_code_ = 0;
+  bool cannot_send_ = false;  // after an error in what came, an answer still can be
 };
 
 enum class CompressionSide : uint8_t { kServer, kClient };

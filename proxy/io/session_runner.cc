@@ -101,6 +101,11 @@ void SessionRunner::OnWritable() {
     link->ResumeReading();
 }
 
+bool SessionRunner::OnUnreadable(const StreamEnd& end) {
+  if (phase_ != Phase::Session || end.error == 0) return false;
+  return session_->OnClientUnreadable(static_cast<wire::ClientError>(end.error));
+}
+
 void SessionRunner::OnEnd(const StreamEnd& end) {
   if (phase_ != Phase::Session && phase_ != Phase::Closed) {
     worker_->metrics()->logins_failed[metrics::LoginFailure::kDisconnected].Add();

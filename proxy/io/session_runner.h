@@ -67,6 +67,7 @@ class SessionRunner final : public StreamHandler, public LinkUser, public sessio
   // StreamHandler
   void OnBytes(std::span<uint8_t> bytes) override;
   void OnWritable() override;
+  [[nodiscard]] bool OnUnreadable(const StreamEnd& end) override;
   void OnEnd(const StreamEnd& end) override;
 
   // LinkUser

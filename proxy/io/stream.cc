@@ -209,9 +209,14 @@ void Stream::Deliver(StreamFilter* filter, std::span<uint8_t> bytes) {
     return;
   }
   FilterStage stage(this, filter);
-  if (!filter->Decode(bytes, &stage)) {
-    End({StreamEnd::Kind::kFilterError, 0, filter->error()});
-  }
+  if (!filter->Decode(bytes, &stage)) OnDecodeError(*filter);
+}
+
+void Stream::OnDecodeError(const StreamFilter& filter) {
+  if (ended_ || closed_) return;
+  const StreamEnd end = {StreamEnd::Kind::kFilterError, filter.error_code(), filter.error()};
+  if (!draining_ && handler_->OnUnreadable(end)) return;
+  End(end);
 }
 
 void Stream::Reinject(std::span<uint8_t> bytes) {
@@ -228,7 +233,7 @@ void Stream::ContinueFilter() {
   StreamFilter* filter = top_filter();
   FilterStage stage(this, filter);
   if (!filter->Continue(&stage)) {
-    End({StreamEnd::Kind::kFilterError, 0, filter->error()});
+    OnDecodeError(*filter);
   } else if (!filter->holds_input()) {
     unread_waits_ = false;
     UpdatePoll();

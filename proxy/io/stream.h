@@ -33,7 +33,7 @@ class Stream;
 struct StreamEnd {
   enum class Kind : uint8_t { kPeerClosed, kSocketError, kFilterError, kConnectFailed };
   Kind kind;
-  int error = 0;       // errno of kSocketError and kConnectFailed
+  int error = 0;       // errno of kSocketError and kConnectFailed; the filter's error_code()
   std::string detail;  // of kFilterError: what TLS or the decompressor said
 };
 
@@ -47,6 +47,9 @@ class StreamHandler {
   virtual void OnBytes(std::span<uint8_t> bytes) = 0;
   // Pending output has fallen to the low watermark after it was above the high one.
   virtual void OnWritable() = 0;
+  // A filter could make nothing of what came; what is sent now still goes out. True: the handler
+  // has closed the stream. False: OnEnd follows.
+  [[nodiscard]] virtual bool OnUnreadable(const StreamEnd& /*end*/) { return false; }
   // The peer closed or something failed.
   virtual void OnEnd(const StreamEnd& end) = 0;
 };
@@ -79,6 +82,8 @@ class StreamFilter {
   // The stream is about to be closed in order: a TLS close_notify goes here.
   virtual void Finish(FilterSink* /*sink*/) {}
   [[nodiscard]] virtual std::string error() const = 0;
+  // Of the server protocol, for error(); 0: there is none.
+  [[nodiscard]] virtual uint16_t error_code() const { return 0; }
 };
 
 struct StreamDeleter {
@@ -159,6 +164,7 @@ class Stream {
   void WriteToSocket(std::span<const uint8_t> bytes);
   void OnSendError(int error);
   void OnEncodeError(StreamFilter* filter);
+  void OnDecodeError(const StreamFilter& filter);
   void Deliver(StreamFilter* filter, std::span<uint8_t> bytes);
   void FinishFilters();
   void StartDraining();

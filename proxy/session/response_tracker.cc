@@ -34,6 +34,7 @@ void ResponseTracker::Start(ResponseGrammar grammar, wire::Capabilities capabili
       state_ = State::ExpectPrepareOk;
       break;
     case ResponseGrammar::kFetch:
+      sequence_free_ = true;
       ExpectRows();
       break;
     case ResponseGrammar::kFieldList:
@@ -54,6 +55,12 @@ void ResponseTracker::Start(ResponseGrammar grammar, wire::Capabilities capabili
 void ResponseTracker::ReplaceStatementId(uint32_t client_id) {
   replacement_id_ = client_id;
   replace_id_ = true;
+}
+
+void ResponseTracker::ExpectSequence(uint8_t sequence) {
+  if (!at_packet_boundary()) return;
+  next_sequence_ = sequence;
+  sequence_free_ = false;
 }
 
 void ResponseTracker::CaptureInto(std::vector<uint8_t>* out, size_t limit) {
@@ -188,10 +195,13 @@ std::span<uint8_t> ResponseTracker::WholePacket(std::span<uint8_t> bytes) {
 }
 
 bool ResponseTracker::SequenceFits(uint8_t sequence) const {
-  return sequence == next_sequence_ || sequence_free_ || Has(kCompressed);
+  return sequence == next_sequence_ || sequence_free_ || Has(kCompressed) ||
+         (first_ && sequence == 0);
 }
 
 void ResponseTracker::BeginFrame(const wire::FrameHeader& header) {
+  before_request_ = first_ && header.sequence == 0 && !sequence_free_ && !Has(kCompressed);
+  first_ = false;
   sequence_free_ = false;
   next_sequence_ = static_cast<uint8_t>(header.sequence + 1);
   frame_size_ = header.payload_size;
@@ -202,6 +212,7 @@ void ResponseTracker::BeginFrame(const wire::FrameHeader& header) {
 bool ResponseTracker::BeginPacket(uint8_t first) {
   kind_ = Classify(first);
   if (!SizeFits(kind_)) return false;
+  if (before_request_ && kind_ != Kind::kErr) return false;
   if (kind_ == Kind::kRow || kind_ == Kind::kOk) result_passed_ = true;
   place_ = Place::kPayload;
   return true;

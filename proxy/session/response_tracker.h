@@ -67,6 +67,10 @@ class ResponseTracker {
   // After Start(kPrepare): the statement id in the response is replaced by this one as it passes.
   // statement_id() is still the server's.
   void ReplaceStatementId(uint32_t client_id);
+  // After Start, where the request had more than one frame, or the server asked for a file: the id
+  // of the next packet. Before this is said, any is taken there.
+  void ExpectSequence(uint8_t sequence);
+  void ExpectAnySequence() { sequence_free_ = true; }
 
   // Also keeps what passes, at most `limit` bytes, in *out (which must stay until the next Start).
   // For answers to the router's own questions.
@@ -84,6 +88,10 @@ class ResponseTracker {
   [[nodiscard]] uint8_t next_sequence() const { return next_sequence_; }
   // Bytes consumed since Start.
   [[nodiscard]] uint64_t bytes_passed() const { return bytes_passed_; }
+  // The packet at which it failed was an error whose sequence id is 0: no answer, as those begin
+  // with 1, but what the server said before it had read the request (as when it closes an idle
+  // connection).
+  [[nodiscard]] bool said_before_request() const { return failed_before_request_; }
   // Some byte of a row or an OK was consumed: the client has seen an effect of the statement.
   [[nodiscard]] bool result_passed() const { return result_passed_; }
   [[nodiscard]] bool done() const { return state_ == State::Done; }
@@ -234,8 +242,12 @@ class ResponseTracker {
   State state_ = State::Idle;
   Place place_ = Place::kHeader;
   Kind kind_ = Kind::kInvalid;
-  bool continued_ : 1 = false;     // the next frame belongs to the packet that has begun
-  bool sequence_free_ : 1 = true;  // the next frame may have any sequence id
+  bool continued_ : 1 = false;      // the next frame belongs to the packet that has begun
+  bool sequence_free_ : 1 = false;  // the next frame may have any sequence id
+  bool first_ : 1 = true;           // no frame has come yet
+  bool before_request_ : 1 =
+      false;  // the packet under way has the id of a packet before the request
+  bool failed_before_request_ : 1 = false;
   bool replace_id_ : 1 = false;
   bool out_parameters_ : 1 = false;   // the result set under way is of OUT parameters
   bool metadata_follows_ : 1 = true;  // of COM_STMT_PREPARE

@@ -75,7 +75,8 @@ bool ResponseTracker::FinishErr(std::span<const uint8_t> payload) {
   error_code_ = code;
   details().message = reader.ReadRest().substr(0, kMessageLimit);
   state_ = State::Done;
-  return true;
+  failed_before_request_ = before_request_;
+  return !before_request_;
 }
 
 bool ResponseTracker::FinishEnd(std::span<const uint8_t> payload) {

@@ -158,13 +158,14 @@ size_t Session::ForwardLocalData(std::span<uint8_t> bytes) {
     }
     const auto header = bytes.subspan(taken);
     if (header.size() < kHeaderSize) break;
-    request_.last_sequence = header[3];
+    if (!CountsOn(header[3])) return bytes.size();
     request_.rest_of_frame = FrameLength(header);
     if (shift_ != nullptr) header[3] = static_cast<uint8_t>(header[3] - shift_->by());
     link_->Send(header.first(kHeaderSize));
     taken += kHeaderSize;
     if (request_.rest_of_frame == 0) {
       state_ = State::ExpectResponse;
+      tracker_.ExpectSequence(static_cast<uint8_t>(header[3] + 1));
       break;
     }
   }
@@ -215,6 +216,9 @@ void Session::AnswerError(const RouterError& error, Outcome outcome) {
 }
 
 void Session::AnswerErrorAndClose(const RouterError& error, Outcome outcome) {
+  // What the backend has is no whole request, or it has more to say: nobody else may have that.
+  if (link_ != nullptr && InMidStatement())
+    shell_->Release(std::exchange(link_, nullptr), ReleaseHow::kClose);
   SendError(error);
   FinishCommand(outcome);
   Close();
@@ -254,7 +258,7 @@ size_t Session::DiscardLocalData(std::span<uint8_t> bytes) {
     }
     const auto header = bytes.subspan(taken);
     if (header.size() < kHeaderSize) break;
-    request_.last_sequence = header[3];
+    if (!CountsOn(header[3])) return bytes.size();
     request_.rest_of_frame = FrameLength(header);
     taken += kHeaderSize;
     if (request_.rest_of_frame > 0) continue;
@@ -267,14 +271,20 @@ size_t Session::DiscardLocalData(std::span<uint8_t> bytes) {
   return taken;
 }
 
-bool Session::TakeNextFrame(std::span<uint8_t> header) {
-  if (header.size() < kHeaderSize) return false;
-  const uint32_t length = FrameLength(header);
-  if (header[3] != static_cast<uint8_t>(request_.last_sequence + 1)) {
+// False: answered, and closed. What the backend has of the request goes with its connection.
+bool Session::CountsOn(uint8_t sequence) {
+  if (sequence != static_cast<uint8_t>(request_.last_sequence + 1)) {
     AnswerErrorAndClose(MakeError(wire::ClientError::kPacketsOutOfOrder));
     return false;
   }
-  request_.last_sequence = header[3];
+  request_.last_sequence = sequence;
+  return true;
+}
+
+bool Session::TakeNextFrame(std::span<uint8_t> header) {
+  if (header.size() < kHeaderSize) return false;
+  const uint32_t length = FrameLength(header);
+  if (!CountsOn(header[3])) return false;
   request_.size += length;
   if (request_.size > context_->max_packet && state_ != State::ExpectDiscard) {
     // What the backend has of it is no whole command, and goes with its connection.
@@ -302,16 +312,36 @@ void Session::Close() {
   shell_->CloseClient();
 }
 
+bool Session::OnClientUnreadable(wire::ClientError why) {
+  switch (state_) {
+    case State::ExpectCommand:
+      request_ = Request{};
+      break;
+    case State::ExpectRequestRest:
+    case State::ExpectDiscard:
+    case State::ExpectLocalData:
+      break;
+    default:
+      return false;
+  }
+  AnswerErrorAndClose(MakeError(why));
+  return true;
+}
+
+bool Session::InMidStatement() const {
+  return state_ == State::ExpectRestore || state_ == State::ExpectRequestRest ||
+         state_ == State::ExpectResponse || state_ == State::ExpectLocalData;
+}
+
 void Session::OnClientGone() {
   if (state_ == State::Closed) return;
   const State was = state_;
+  const bool in_mid_statement = InMidStatement();
   state_ = State::Closed;
   if (was == State::ExpectLink) shell_->CancelAcquire();
   if (was == State::ExpectGate) shell_->LeaveGate();
   EndRelease(/*answered=*/false);
   if (link_ == nullptr) return;
-  const bool in_mid_statement = was == State::ExpectRestore || was == State::ExpectRequestRest ||
-                                was == State::ExpectResponse || was == State::ExpectLocalData;
   // A connection that is kept or pinned goes back; the pool resets what others must not see.
   GiveBack(in_mid_statement ? ReleaseHow::kClose : ReleaseHow::kFree);
 }

@@ -101,6 +101,10 @@ class Session {
   void ReportHeld();
   // The gate of `shard` has closed: what still waits for a connection waits at the gate instead.
   void OnGateClosed(routing::ShardId shard);
+  // What comes from the client can't be read any more (its compression is broken): says so where an
+  // answer is due or may be, and closes. False: in the middle of an answer there is no place for
+  // it.
+  [[nodiscard]] bool OnClientUnreadable(wire::ClientError why);
   // The client is gone, or killed: gives everything back, and asks nothing else of the shell.
   void OnClientGone();
   // COM_CHANGE_USER has been agreed.
@@ -169,6 +173,7 @@ class Session {
     bool unknown_tables = false;    // names a schema whose tables may not be transactional
     bool limited = false;           // it counts as running for its tenant
     bool released = false;          // it waited at a gate, and was let through
+    bool asked_unheld = false;      // when it came to the gate, no operator held its tenant
     bool for_tenant = false;        // it goes to where its tenant is, wherever that is by now
     routing::BackendId replica{};   // of `released`: to this one, not to the primary
     bool no_replica = false;        // one could not be reached: the primary, then
@@ -198,6 +203,9 @@ class Session {
   size_t DiscardRequestRest(std::span<uint8_t> bytes);
   [[nodiscard]] size_t DiscardLocalData(std::span<uint8_t> bytes);
   // Takes the header of a long command's next frame. False: not there yet, or answered and closed.
+  // The backend connection is in the middle of a request or an answer.
+  [[nodiscard]] bool InMidStatement() const;
+  [[nodiscard]] bool CountsOn(uint8_t sequence);
   [[nodiscard]] bool TakeNextFrame(std::span<uint8_t> header);
   void SendError(const RouterError& error);
   void AnswerOk();
@@ -328,6 +336,9 @@ class Session {
   void OnUnexpectedBytes();
   void OnResponseBytes(std::span<uint8_t> bytes);
   void FinishResponse();
+  void AnswerGoodbye();
+  // Of the last packet before the server's next one, as the client counts.
+  [[nodiscard]] uint8_t ClientSequence(uint8_t next_of_server) const;
   void ApplyStatus();
   void ApplyEffects();
   void ApplyLocks(const sql::LockCalls& calls);

@@ -81,6 +81,7 @@ bool Session::MustWait(const RouteTarget& target, std::span<uint8_t> head) {
 void Session::AskGate(std::span<uint8_t> head) {
   Hold(head);
   state_ = State::ExpectGate;
+  request_.asked_unheld = !TenantHeld();
   const routing::LookupResult tenant = context_->topology->FindTenant(tenant_of_command());
   shell_->WaitAtGate({.shard = target_.shard,
                       .tenant = tenant_of_command(),
@@ -142,8 +143,15 @@ void Session::OnGateReleased(routing::BackendId replica) {
     AskGate(held_);  // it left the topology meanwhile
     return;
   }
-  request_.released = true;
+  request_.released = !replica.valid();
   request_.released_ns = shell_->NowNs();
+  if (request_.asked_unheld && !InTransaction() && TenantHeld()) {
+    // While it waited for its shard, its tenant was held: it waits at that gate as well.
+    EndRelease(/*answered=*/false);
+    AskGate(held_);
+    return;
+  }
+  request_.released = true;
   request_.replica = replica;
   PlaceAgain();
 }

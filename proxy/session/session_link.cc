@@ -357,6 +357,7 @@ void Session::GiveBackAndTryAnother(std::span<uint8_t> head) {
 void Session::SendRequest(std::span<uint8_t> head) {
   NoteBeforeSending();
   tracker_.Start(request_.grammar, link_->capabilities);
+  if (IsLong()) tracker_.ExpectAnySequence();  // an answer may come before its end
   if (request_.grammar == ResponseGrammar::kPrepare)
     tracker_.ReplaceStatementId(statements_.next_id());
   request_.sent = true;
@@ -386,6 +387,8 @@ void Session::RequestIsComplete() {
     return;
   }
   link_->BeginExchange(!ReadsOnly());
+  if (request_.last_sequence > 0 && shift_ == nullptr && tracker_.bytes_passed() == 0)
+    tracker_.ExpectSequence(static_cast<uint8_t>(request_.last_sequence + 1));
   state_ = State::ExpectResponse;
 }
 

@@ -245,8 +245,7 @@ void Session::AnswerLostStatement(const BackendLink* lost, bool known_dead, bool
       Close();
       return;
     }
-    const int shift = shift_ == nullptr ? 0 : shift_->by();
-    request_.last_sequence = static_cast<uint8_t>(tracker_.next_sequence() - 1 + shift);
+    request_.last_sequence = ClientSequence(tracker_.next_sequence());
   }
   AnswerVerdict(verdict, unknown, sends_file);
 }

@@ -41,6 +41,8 @@ std::span<uint8_t> Payload(std::span<uint8_t> head) { return head.subspan(wire::
 ClientStatement* Session::FindStatement(std::span<uint8_t> head) {
   uint32_t id = 0;
   if (wire::DecodeStatementId(Payload(head), &id) != DecodeError::kNone) {
+    // Has no answer; MariaDB, too, takes no notice of one that names no statement.
+    if (request_.command == Command::kStmtSendLongData) return nullptr;
     if (context_->server_family == ServerFamily::kMysql) {
       AnswerError(
           MakeError(wire::ClientError::kMalformedPacket, "Malformed communication packet."));

@@ -72,10 +72,16 @@ void Session::OnResponseBytes(std::span<uint8_t> bytes) {
       return;
     case ResponseTracker::Progress::kLocalInfileRequest:
       request_.rest_of_frame = 0;
+      request_.last_sequence = ClientSequence(tracker_.next_sequence());  // of the request for it
       state_ = State::ExpectLocalData;
       shell_->ClientBytesWanted();
       return;
     case ResponseTracker::Progress::kProtocolError: {
+      if (tracker_.said_before_request() && state_ == State::ExpectResponse &&
+          !request_.forwarded) {
+        AnswerGoodbye();
+        return;
+      }
       BackendLink* link = std::exchange(link_, nullptr);
       NoteUnreadLost(link);
       shell_->Release(link, ReleaseHow::kClose);
@@ -99,6 +105,24 @@ void Session::OnResponseBytes(std::span<uint8_t> bytes) {
     return;
   }
   FinishResponse();
+}
+
+// The server closed the connection as the request came, and had not read it: nothing of it was
+// executed. The client is told what the server said, as by a direct connection.
+void Session::AnswerGoodbye() {
+  const RouterError said{.code = tracker_.error_code(),
+                         .sqlstate = std::string(tracker_.sqlstate()),
+                         .message = std::string(tracker_.error_message())};
+  BackendLink* link = std::exchange(link_, nullptr);
+  NoteUnreadLost(link);
+  NoteLossBetweenCommands();
+  shell_->Release(link, ReleaseHow::kClose);
+  AnswerError(said, Outcome::kServerError);
+}
+
+uint8_t Session::ClientSequence(uint8_t next_of_server) const {
+  const int shift = shift_ == nullptr ? 0 : shift_->by();
+  return static_cast<uint8_t>(next_of_server - 1 + shift);
 }
 
 void Session::FinishResponse() {

@@ -36,6 +36,7 @@ enum class CompressionStatus : uint8_t {
   kOutputLimit,  // the limit was reached: call again with the input that is left
   kCorrupt,      // not this algorithm's data: 1157 ER_NET_UNCOMPRESS_ERROR
   kWrongSize,    // more or fewer bytes than the header says
+  kOutOfOrder,   // a compressed packet's sequence id doesn't count on: 1156
   kFailed,       // the library could not get memory
 };
 [[nodiscard]] std::string_view CompressionStatusName(CompressionStatus status);
@@ -77,6 +78,12 @@ class Decompressor {
   // The same, but stops (with kOk) where a compressed packet ends.
   [[nodiscard]] CompressionStatus DecompressPacket(std::span<const uint8_t>* input,
                                                    size_t output_limit, ByteBuffer* out);
+  // From now on a packet's sequence id must be one of these, or 0: kOutOfOrder otherwise.
+  void ExpectSequence(uint8_t one, uint8_t other) {
+    expected_[0] = one;
+    expected_[1] = other;
+    expects_ = true;
+  }
   // Of the last header seen.
   [[nodiscard]] uint8_t last_sequence() const { return sequence_; }
   // Between two compressed packets.
@@ -95,6 +102,8 @@ class Decompressor {
   uint8_t header_[kCompressedHeaderSize] = {};
   uint8_t header_bytes_ = 0;
   uint8_t sequence_ = 0;
+  uint8_t expected_[2] = {};
+  bool expects_ = false;
   bool stored_ = false;  // the body is not compressed
   uint32_t body_size_ = 0;
   uint32_t body_left_ = 0;   // of the packet, still to come in
@@ -133,6 +142,7 @@ class CompressionCodec {
   [[nodiscard]] bool GoesOn(const FrameWalker::Piece& piece, uint8_t* next_sequence);
   void NoteCommand(const FrameWalker::Piece& piece);
   void NoteRequest(const FrameWalker::Piece& piece);
+  void ExpectNext();
   void Renumber(std::span<uint8_t> plain);
   // As a server: whether the compressed packet that has just begun to come in is a command's first.
   [[nodiscard]] bool BeginsCommand() const;

@@ -253,6 +253,30 @@ def test_assign_waits_for_what_waits_for_a_connection(place):
         one.quit()
 
 
+def test_assign_holds_what_its_shard_lets_go_meanwhile(place):
+    """It waited for the shard before its tenant was held, and would run where the tenant was."""
+    fleet, router, operator = place()
+    fleet[2].execute(
+        'DROP DATABASE IF EXISTS tenant_t1', 'CREATE DATABASE tenant_t1', 'USE tenant_t1', *ledger.TABLES
+    )
+    open_one, client = in_transaction(router, 't1'), session(router)
+    operator.said('HOLD SHARD s1')
+    waiting = Beside(client.query, 'INSERT INTO ledger VALUES (2, 2)')
+    wait_until(lambda: operator("SELECT 1 FROM holds WHERE shard = 's1' AND held = 1"), 10, 'it waits at the shard')
+    with Operator(router) as second:
+        assign = Beside(second.said, "ASSIGN TENANT t1 TO SHARD s2 TIMEOUT '30s'")
+        wait_until(lambda: running(operator, 'assign'), 10, 'the transaction is waited for')
+        operator.said('RELEASE SHARD s1')
+        wait_until(lambda: operator("SELECT 1 FROM holds WHERE tenant = 't1' AND held = 1"), 10, 'at the tenant')
+        open_one.ok('COMMIT')
+        assert assign.result(10) == 'tenant t1 is on shard s2'
+    assert waiting.result(10).error is None
+    assert fleet[1].execute('SELECT id FROM ledger', db='tenant_t1') == [(1,)]
+    assert fleet[2].execute('SELECT id FROM ledger', db='tenant_t1') == [(2,)]
+    for one in (open_one, client):
+        one.quit()
+
+
 # --- drill
 
 

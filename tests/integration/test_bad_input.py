@@ -292,7 +292,7 @@ COMMANDS = {
     'change user, no end': (frame(b'\x11' + b'a' * 300, 0), 1835, True),
     'process kill, empty': (frame(b'\x0c', 0), 1835, True),
     'field list, empty': (frame(b'\x04', 0), 1103, True),
-    'long data, empty': (frame(b'\x18', 0) + frame(b'\x0e', 0), CLOSED, False),
+    'long data, empty': (frame(b'\x18', 0) + frame(b'\x0e', 0), PONG, True),
     'close, empty': (frame(b'\x19', 0) + frame(b'\x0e', 0), PONG, True),
     'bulk, empty': (frame(b'\xfa', 0), 1835, False),
     'long data of nothing': (frame(b'\x18' + struct.pack('<IH', 99, 0) + b'x', 0) + frame(b'\x0e', 0), PONG, True),
@@ -370,27 +370,54 @@ def compressed(plain: bytes, size: int) -> bytes:
     return frame(b'', 0, len(body)) + size.to_bytes(3, 'little') + body
 
 
-# What is inside can't be known: there is no place for an answer any more.
+# name: (bytes, the error's code)
 BAD_COMPRESSED = {
-    'no zlib stream': b'\x05\x00\x00\x00\x10\x00\x00hello',
-    'lengths of 16 MiB': b'\xff\xff\xff\x00\xff\xff\xff' + bytes(100000),
-    'unpacks to less': compressed(frame(b'\x03SELECT', 0, 1000) + b' ' * 89, 128),
-    'unpacks to more': compressed(frame(b'\x03SELECT', 0, 1000) + b' ' * 89, 64),
-    'ends in the middle': compressed(random.Random(1).randbytes(90), 90)[:-9] + bytes(9),
+    'no zlib stream': (b'\x05\x00\x00\x00\x10\x00\x00hello', 1157),
+    'lengths of 16 MiB': (b'\xff\xff\xff\x00\xff\xff\xff' + bytes(100000), 1157),
+    'unpacks to less': (compressed(frame(b'\x03SELECT', 0, 1000) + b' ' * 89, 128), 1157),
+    'unpacks to more': (compressed(frame(b'\x03SELECT', 0, 1000) + b' ' * 89, 64), 1157),
+    'ends in the middle': (compressed(random.Random(1).randbytes(90), 90)[:-9] + bytes(9), 1157),
+    'wrong sequence id': (frame(b'', 9, 13) + bytes(3) + frame(b'\x03SELECT 1', 0), 1156),
+    'second packet out of order': (
+        frame(b'', 0, 6) + bytes(3) + frame(b'\x03S', 0, 9) + frame(b'', 2, 7) + bytes(3) + b'ELECT 1',
+        1156,
+    ),
 }
 
 
 @pytest.mark.parametrize('kind', BAD_COMPRESSED)
 def test_wrong_compressed_frames(router, bystander, kind):
-    """The connection ends, without an answer to what was not asked."""
+    """Where they end can't be known: the client is told, and the connection ends."""
+    data, errno = BAD_COMPRESSED[kind]
     raw = rc.connect(router, 'app', APP_PASSWORD, 'tenant_acme', compress='zlib')
-    raw.sock.sendall(BAD_COMPRESSED[kind])
+    raw.sock.sendall(data)
     raw.sock.settimeout(5)
-    try:
-        assert raw.sock.recv(65536) == b''
-    except ConnectionResetError:
-        pass
+    assert rc.ServerError(raw.read_packet()).errno == errno
+    assert raw.at_end()
     raw.close()
+
+
+# name: the sequence ids of the file's packets; None: the right one
+LOCAL_DATA = {'the first': [7], 'the first again': [0], 'the second': [None, 9], 'the empty one': [None, None, 200]}
+
+
+@pytest.mark.parametrize('kind', LOCAL_DATA)
+def test_local_infile_out_of_order(router, server, bystander, kind):
+    """The router says so, and nothing of the file stays."""
+    raw = logged_in(router)
+    raw.sock.sendall(frame(b"\x03LOAD DATA LOCAL INFILE 'x' INTO TABLE t", 0))
+    raw.sock.settimeout(5)
+    raw.sequence = 1
+    assert raw.read_packet() == b'\xfbx'
+    ids = LOCAL_DATA[kind]
+    for at, wrong in enumerate(ids):
+        data = b'' if kind == 'the empty one' and wrong is not None else b'77\n'
+        raw.sock.sendall(frame(data, 2 + at if wrong is None else wrong))
+    error = closed_or_error(raw)
+    assert error and error.errno == 1156, error
+    raw.close()
+    wait_until(lambda: not any('INFILE' in (row[3] or '') for row in server.threads()), 10, 'the server has ended it')
+    assert server.execute('SELECT COUNT(*) FROM tenant_acme.t WHERE x = 77')[0][0] == 0
 
 
 def test_bad_command_within_good_compression(router, bystander):

@@ -186,6 +186,41 @@ TEST(ResponseTracker, SequenceIdsMustCountUp) {
   EXPECT_EQ(FeedWhole(ResponseGrammar::kQuery, kEofCaps, rows).progress, Progress::kProtocolError);
 }
 
+TEST(ResponseTracker, AnAnswerBeginsWithOne) {
+  const Bytes ok = Ok(kEofCaps, {.status = 2});
+  ExpectError(ResponseGrammar::kQuery, kEofCaps, Packet(2, ok), 0);
+  ExpectError(ResponseGrammar::kQuery, kEofCaps, Packet(0, ok), 0);
+  ExpectError(ResponseGrammar::kPrepare, kEofCaps, Packet(77, ok), 0);
+  // Or with what follows a request of several frames, or a file.
+  ResponseTracker t;
+  t.Start(ResponseGrammar::kQuery, kEofCaps);
+  t.ExpectSequence(3);
+  Bytes third = Packet(3, ok);
+  EXPECT_EQ(t.Feed(third).progress, Progress::kDone);
+  t.Start(ResponseGrammar::kQuery, kEofCaps);
+  t.ExpectSequence(3);
+  Bytes first = Packet(1, ok);
+  EXPECT_EQ(t.Feed(first).progress, Progress::kProtocolError);
+  EXPECT_FALSE(t.said_before_request());
+}
+
+TEST(ResponseTracker, KnowsAGoodbyeFromBeforeTheRequest) {
+  Bytes said = Packet(0, {0xFF, 0xBF, 0x0F, '#', 'H', 'Y', '0', '0', '0', 'i', 'd', 'l', 'e'});
+  ResponseTracker t;
+  t.Start(ResponseGrammar::kQuery, kEofCaps);
+  const ResponseTracker::Result result = t.Feed(said);
+  EXPECT_EQ(result.progress, Progress::kProtocolError);
+  EXPECT_EQ(result.consumed, 0u);
+  EXPECT_TRUE(t.said_before_request());
+  EXPECT_EQ(t.error_code(), 4031);
+  EXPECT_EQ(t.error_message(), "idle");
+  // The same as the second packet is only wrong.
+  Bytes late = Join({Packet(1, {1}), said});
+  t.Start(ResponseGrammar::kQuery, kEofCaps);
+  EXPECT_EQ(t.Feed(late).progress, Progress::kProtocolError);
+  EXPECT_FALSE(t.said_before_request());
+}
+
 TEST(ResponseTracker, WhatContradictsTheGrammarIsAnError) {
   const Bytes definition = Definition();
   const auto query = [](Capabilities caps, const std::vector<Bytes>& payloads) {
