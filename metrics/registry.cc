@@ -137,7 +137,9 @@ void AddTotals(const ShardMetrics& shard, ShardTotals* out) {
 }  // namespace
 
 Registry::Registry(Options options)
-    : options_(std::move(options)), tenants_(options_.busiest_tenants) {}
+    : options_(std::move(options)),
+      tenants_(options_.busiest_tenants),
+      text_sink_(std::make_unique<TextSink>()) {}
 
 Registry::~Registry() = default;
 
@@ -169,10 +171,16 @@ std::vector<prometheus::MetricFamily> Registry::Collect() const {
   return std::move(sink).Take();
 }
 
-std::string Registry::RenderText() const {
-  TextSink sink;
-  AddAll(&sink);
-  return sink.Text();
+std::string Registry::RenderText() const { return *SharedText(); }
+
+std::shared_ptr<const std::string> Registry::SharedText() const {
+  const std::lock_guard lock(text_mutex_);
+  text_sink_->Clear();
+  AddAll(text_sink_.get());
+  // Of a large fleet the text has megabytes: it is made anew only while somebody still reads it.
+  if (text_ == nullptr || text_.use_count() > 1) text_ = std::make_shared<std::string>();
+  text_sink_->WriteTo(text_.get());
+  return text_;
 }
 
 void Registry::ReadConnections(std::vector<int64_t>* out) const {

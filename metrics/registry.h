@@ -55,6 +55,7 @@ struct ShardTotals {
 };
 
 class Sink;
+class TextSink;
 
 class Registry {
  public:
@@ -84,6 +85,8 @@ class Registry {
   // One family per row of kDefinitions, in that order.
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const;
   [[nodiscard]] std::string RenderText() const;
+  // The same without a copy. Its memory is used again once nobody holds it.
+  [[nodiscard]] std::shared_ptr<const std::string> SharedText() const;
 
   // Fills the elements, by shard id.
   void ReadShards(std::vector<ShardTotals>* out) const;
@@ -103,6 +106,9 @@ class Registry {
   ControlMetrics control_;
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<WorkerMetrics>> workers_;
+  mutable std::mutex text_mutex_;  // one scrape at a time makes its text
+  std::unique_ptr<TextSink> text_sink_;
+  mutable std::shared_ptr<std::string> text_;  // the last one
 };
 
 }  // namespace bulkhead::metrics

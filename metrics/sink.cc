@@ -181,10 +181,15 @@ void TextSink::Add(Metric metric, Labels labels, const HistogramSum& histogram) 
   }
 }
 
-std::string TextSink::Text() const {
+void TextSink::Clear() {
+  for (std::string& samples : samples_) samples.clear();
+}
+
+void TextSink::WriteTo(std::string* out) const {
+  std::string& text = *out;
   size_t size = 0;
   for (const std::string& samples : samples_) size += samples.size();
-  std::string text;
+  text.clear();
   text.reserve(size + kDefinitions.size() * 256);
   for (size_t i = 0; i < kDefinitions.size(); ++i) {
     const Definition& definition = kDefinitions[i];
@@ -192,7 +197,6 @@ std::string TextSink::Text() const {
     text.append("\n# TYPE ").append(definition.name).append(" ");
     text.append(TypeName(definition.type)).append("\n").append(samples_[i]);
   }
-  return text;
 }
 
 }  // namespace bulkhead::metrics

@@ -72,7 +72,9 @@ class TextSink final : public Sink {
   void Add(Metric metric, Labels labels, double value) override;
   void Add(Metric metric, Labels labels, const HistogramSum& histogram) override;
   // Families without a sample have their HELP and TYPE all the same.
-  [[nodiscard]] std::string Text() const;
+  void WriteTo(std::string* text) const;
+  // For the next scrape; keeps the memory, which costs more to get than to fill.
+  void Clear();
 
  private:
   std::array<std::string, static_cast<size_t>(Metric::kCount)> samples_;

@@ -8,7 +8,7 @@ Pages MonitoringPages(const metrics::Registry* registry, NotReadyReason not_read
   Pages pages;
   pages["/metrics"] = [registry](const Request&) {
     return Response{.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                    .body = registry->RenderText()};
+                    .shared_body = registry->SharedText()};
   };
   pages["/healthz"] = [](const Request&) { return Response{.body = "ok\n"}; };
   pages["/readyz"] = [not_ready = std::move(not_ready)](const Request&) {

@@ -126,6 +126,22 @@ TEST(RegistryTest, IdsBeyondTheLimitAreCountedWithoutAShard) {
               HasSubstr("\nbulkhead_statements_total{shard=\"\",kind=\"ddl\",outcome=\"ok\"} 1\n"));
 }
 
+TEST(RegistryTest, ATextThatIsStillReadStaysAsItIs) {
+  Registry registry(TwoShards());
+  WorkerMetrics* const worker = registry.AddWorker("worker-0");
+  std::shared_ptr<const std::string> first = registry.SharedText();
+  const std::string before = *first;
+  worker->shard(UINT32_MAX).Record(StatementKind::kDdl, StatementOutcome::kOk, milliseconds(1));
+  std::shared_ptr<const std::string> second = registry.SharedText();
+  EXPECT_EQ(*first, before);
+  EXPECT_NE(*second, before);
+  // And one that nobody reads any more is used again.
+  first.reset();
+  const std::string* const memory = second.get();
+  second.reset();
+  EXPECT_EQ(registry.SharedText().get(), memory);
+}
+
 TEST(RegistryTest, ProcessMetricsAreThere) {
   Registry registry({.version = "x", .start_time_seconds = 5});
   const std::string text = registry.RenderText();
