@@ -238,7 +238,7 @@ def test_more_than_the_answer(place, bystander):
 
 @pytest.mark.parametrize('kind', ['mariadb', pytest.param('mysql', marks=pytest.mark.slow)])
 def test_wrong_bytes_among_local_data(fleet, routers, kind):
-    """The router says what the servers keep to themselves; what else comes is theirs to judge. Nothing goes on running."""
+    """The router says what servers keep to themselves; what else comes is theirs to judge. Nothing goes on running."""
     server = fleet(kind)
     make_tenant(server, 'acme', 'CREATE TABLE t (x INT)')
     router = routers(configuration({'acme': server}))
