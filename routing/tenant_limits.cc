@@ -26,7 +26,7 @@ struct Account {
   std::atomic<uint32_t> max_running{0};
   std::atomic<int64_t> interval{0};   // nanoseconds a statement; 0: no rate
   std::atomic<int64_t> tolerance{0};  // nanoseconds that may be owed
-  std::atomic<bool> held{false};
+  std::atomic<uint64_t> held{0};      // the number of the order; 0: none
 
   void Apply(const TenantLimit& limit) {
     max_sessions.store(limit.sessions);
@@ -99,7 +99,9 @@ LimitAnswer TenantHandle::TryStartLimited(MonoTime now) {
   return {};
 }
 
-bool TenantHandle::IsHeld() const { return account_->held.load(std::memory_order_relaxed); }
+uint64_t TenantHandle::OrderNumber() const {
+  return account_->held.load(std::memory_order_relaxed);
+}
 
 void TenantHandle::FinishLimited() {
   --running_;
@@ -155,13 +157,14 @@ void TenantLimits::SetHeld(std::string_view tenant, bool held) {
   {
     Shard& shard = ShardOf(tenant);
     const std::lock_guard lock(shard.mutex);
+    const uint64_t number = held ? orders_.fetch_add(1) + 1 : 0;
     if (held) {
-      shard.held.insert(std::string(tenant));
+      shard.held[std::string(tenant)] = number;
     } else {
       shard.held.erase(Abs(tenant));
     }
     const auto found = shard.accounts.find(Abs(tenant));
-    if (found != shard.accounts.end()) found->second->held.store(held);
+    if (found != shard.accounts.end()) found->second->held.store(number);
   }
   generation_.fetch_add(1, std::memory_order_release);
 }
@@ -182,8 +185,9 @@ std::shared_ptr<Account> TenantLimits::AccountOf(std::string_view tenant) {
   Shard& shard = ShardOf(tenant);
   const std::lock_guard lock(shard.mutex);
   const TenantLimit limit = LimitIn(shard, tenant);
-  const bool held = !shard.held.empty() && shard.held.contains(Abs(tenant));
-  if (!limit.any() && !held) return nullptr;
+  const auto order = shard.held.find(Abs(tenant));
+  const uint64_t held = order == shard.held.end() ? 0 : order->second;
+  if (!limit.any() && held == 0) return nullptr;
   std::shared_ptr<Account>& account = shard.accounts[std::string(tenant)];
   if (account == nullptr) {
     account = std::make_shared<Account>();

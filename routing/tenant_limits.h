@@ -28,7 +28,6 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "routing/mono_time.h"
 
 namespace bulkhead::routing {
@@ -76,11 +75,13 @@ class TenantHandle {
   void Reset();  // what runs is given back too
   uint64_t generation() const { return generation_; }
   // An operator's order is for this tenant: its statements ask at its gate first.
-  bool held() const { return account_ != nullptr && IsHeld(); }
+  bool held() const { return order_number() != 0; }
+  // Of that order, another one for each; 0: none.
+  uint64_t order_number() const { return account_ == nullptr ? 0 : OrderNumber(); }
 
  private:
   friend class TenantLimits;
-  bool IsHeld() const;
+  uint64_t OrderNumber() const;
   LimitAnswer TryStartLimited(MonoTime now);
   void FinishLimited();
 
@@ -135,7 +136,7 @@ class TenantLimits {
     mutable std::mutex mutex;
     absl::flat_hash_map<std::string, std::shared_ptr<limits_internal::Account>> accounts;
     absl::flat_hash_map<std::string, TenantLimit> own;  // what is configured by name
-    absl::flat_hash_set<std::string> held;
+    absl::flat_hash_map<std::string, uint64_t> held;    // the number of the order
   };
   Shard& ShardOf(std::string_view tenant);
   const Shard& ShardOf(std::string_view tenant) const;
@@ -146,6 +147,7 @@ class TenantLimits {
 
   std::array<Shard, kShards> shards_;
   std::atomic<uint64_t> generation_{1};
+  std::atomic<uint64_t> orders_{0};  // ever given
   mutable std::mutex default_mutex_;
   TenantLimit default_;
   size_t next_sweep_ = 0;

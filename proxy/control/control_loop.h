@@ -323,6 +323,7 @@ class ControlLoop final : public io::GateKeeper,
   bool ending_ = false;              // the successor need not be told more than once
   uint64_t stored_event_ = 0;        // the last one that was given to the store
   std::vector<StoreEdit> unstored_;  // of the history: tried again
+  bool storing_history_ = false;
   routing::MonoTime history_at_{};
   routing::MonoTime committed_at_{};  // when a commit was asked for last
   metrics::StoreView store_view_;

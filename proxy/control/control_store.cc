@@ -71,6 +71,10 @@ void ControlLoop::NoteCommit(const absl::Status& status) {
 void ControlLoop::StoreHistory(routing::MonoTime now) {
   constexpr routing::Duration kInterval = std::chrono::milliseconds(500);
   if (store_ == nullptr || now - history_at_ < kInterval) return;
+  // One at a time, so that nothing older is tried again over something newer. The last one, at the
+  // end of the process, waits for none.
+  const bool at_the_end = history_at_ == routing::MonoTime{};
+  if (storing_history_ && !at_the_end) return;
   history_at_ = now;
   // First what could not be stored: of a full disk nobody's memory is to suffer.
   std::vector<StoreEdit> edits = std::exchange(unstored_, {});
@@ -91,13 +95,17 @@ void ControlLoop::StoreHistory(routing::MonoTime now) {
     edits.push_back(PutAcknowledged{setup_.router_id, topology_->version()});
   if (edits.empty()) return;
   committed_at_ = now;
+  storing_history_ = true;
   auto kept = std::make_shared<std::vector<StoreEdit>>(edits);
   store_->Commit(std::move(edits), [this, kept](const absl::Status& status) {
+    storing_history_ = false;
     NoteCommit(status);
     if (!status.ok()) {
       constexpr size_t kKept = 10'000;
       constexpr routing::Duration kNextTry = std::chrono::seconds(5);
-      unstored_.insert(unstored_.end(), kept->begin(), kept->end());
+      for (StoreEdit& edit : *kept) {
+        if (!std::holds_alternative<PutAcknowledged>(edit)) unstored_.push_back(std::move(edit));
+      }
       const size_t too_many = unstored_.size() - std::min(unstored_.size(), kKept);
       unstored_.erase(unstored_.begin(), unstored_.begin() + static_cast<ptrdiff_t>(too_many));
       history_at_ = Now() + kNextTry;

@@ -319,10 +319,11 @@ void Prober::OnCommitAnswers(Attempt* attempt,
       !first.ok && !missing && !read_only && attempt->step == Attempt::Step::kCommit;
   if (denied && (first.error_code == 1142 || first.error_code == 1044))
     owner_->OnCanaryRefused(first.message);
-  Finish(attempt, {.outcome = first.ok    ? ProbeOutcome::kOk
+  const bool ok = first.ok && (attempt->step != Attempt::Step::kCreate || answers.back().ok);
+  Finish(attempt, {.outcome = ok          ? ProbeOutcome::kOk
                               : read_only ? ProbeOutcome::kReadOnly
                                           : ProbeOutcome::kServerError,
-                   .error_code = first.error_code});
+                   .error_code = ok || !first.ok ? first.error_code : answers.back().error_code});
 }
 
 void Prober::OnEnd(Attempt* attempt, const Failure& failure) {

@@ -213,9 +213,9 @@ void Stream::Deliver(StreamFilter* filter, std::span<uint8_t> bytes) {
 }
 
 void Stream::OnDecodeError(const StreamFilter& filter) {
-  if (ended_ || closed_) return;
+  if (ended_ || closed_ || draining_) return;
   const StreamEnd end = {StreamEnd::Kind::kFilterError, filter.error_code(), filter.error()};
-  if (!draining_ && handler_->OnUnreadable(end)) return;
+  if (handler_->OnUnreadable(end)) return;
   End(end);
 }
 

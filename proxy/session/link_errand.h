@@ -70,6 +70,8 @@ class LinkErrand {
   [[nodiscard]] Progress Feed(std::span<uint8_t> bytes);
 
   [[nodiscard]] const std::vector<Answer>& answers() const { return answers_; }
+  // After kProtocolError: see ResponseTracker.
+  [[nodiscard]] bool said_before_request() const { return tracker_.said_before_request(); }
   [[nodiscard]] const Answer* first_error() const;
   [[nodiscard]] const Answer* Find(Purpose purpose) const;
   // Of the last OK or EOF seen.

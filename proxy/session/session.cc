@@ -192,6 +192,10 @@ void Session::SendError(const RouterError& error) {
       statement->refused_data = std::make_unique<RouterError>(error);
     return;
   }
+  WriteError(error);
+}
+
+void Session::WriteError(const RouterError& error) {
   std::vector<uint8_t>& out = context_->scratch;
   out.clear();
   wire::PacketWriter writer(&out, static_cast<uint8_t>(request_.last_sequence + 1));
@@ -219,7 +223,7 @@ void Session::AnswerErrorAndClose(const RouterError& error, Outcome outcome) {
   // What the backend has is no whole request, or it has more to say: nobody else may have that.
   if (link_ != nullptr && InMidStatement())
     shell_->Release(std::exchange(link_, nullptr), ReleaseHow::kClose);
-  SendError(error);
+  WriteError(error);
   FinishCommand(outcome);
   Close();
 }
@@ -316,6 +320,9 @@ bool Session::OnClientUnreadable(wire::ClientError why) {
   switch (state_) {
     case State::ExpectCommand:
       request_ = Request{};
+      request_.started_ns = shell_->NowNs();
+      shift_.reset();
+      hint_tenant_.clear();
       break;
     case State::ExpectRequestRest:
     case State::ExpectDiscard:

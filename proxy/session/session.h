@@ -173,7 +173,7 @@ class Session {
     bool unknown_tables = false;    // names a schema whose tables may not be transactional
     bool limited = false;           // it counts as running for its tenant
     bool released = false;          // it waited at a gate, and was let through
-    bool asked_unheld = false;      // when it came to the gate, no operator held its tenant
+    uint64_t asked_under = 0;       // the order for its tenant when it came to the gate; 0: none
     bool for_tenant = false;        // it goes to where its tenant is, wherever that is by now
     routing::BackendId replica{};   // of `released`: to this one, not to the primary
     bool no_replica = false;        // one could not be reached: the primary, then
@@ -202,12 +202,14 @@ class Session {
   size_t ForwardLocalData(std::span<uint8_t> bytes);
   size_t DiscardRequestRest(std::span<uint8_t> bytes);
   [[nodiscard]] size_t DiscardLocalData(std::span<uint8_t> bytes);
-  // Takes the header of a long command's next frame. False: not there yet, or answered and closed.
   // The backend connection is in the middle of a request or an answer.
   [[nodiscard]] bool InMidStatement() const;
+  [[nodiscard]] bool ContinuesTransaction() const { return link_ != nullptr && InTransaction(); }
   [[nodiscard]] bool CountsOn(uint8_t sequence);
+  // Takes the header of a long command's next frame. False: not there yet, or answered and closed.
   [[nodiscard]] bool TakeNextFrame(std::span<uint8_t> header);
   void SendError(const RouterError& error);
+  void WriteError(const RouterError& error);
   void AnswerOk();
   void AnswerError(const RouterError& error, Outcome outcome = Outcome::kRefused);
   void AnswerErrorAndClose(const RouterError& error, Outcome outcome = Outcome::kRefused);

@@ -81,7 +81,7 @@ bool Session::MustWait(const RouteTarget& target, std::span<uint8_t> head) {
 void Session::AskGate(std::span<uint8_t> head) {
   Hold(head);
   state_ = State::ExpectGate;
-  request_.asked_unheld = !TenantHeld();
+  request_.asked_under = TenantHeld() ? limits_.order_number() : 0;
   const routing::LookupResult tenant = context_->topology->FindTenant(tenant_of_command());
   shell_->WaitAtGate({.shard = target_.shard,
                       .tenant = tenant_of_command(),
@@ -89,7 +89,7 @@ void Session::AskGate(std::span<uint8_t> head) {
                       .since_ns = request_.started_ns,
                       .is_read = ReadsOnly(),
                       .plain_read = ReplicaWillDo(),
-                      .continues_transaction = link_ != nullptr && InTransaction(),
+                      .continues_transaction = ContinuesTransaction(),
                       .policy = tenant.hold});
 }
 
@@ -143,15 +143,14 @@ void Session::OnGateReleased(routing::BackendId replica) {
     AskGate(held_);  // it left the topology meanwhile
     return;
   }
-  request_.released = !replica.valid();
-  request_.released_ns = shell_->NowNs();
-  if (request_.asked_unheld && !InTransaction() && TenantHeld()) {
+  if (!ContinuesTransaction() && TenantHeld() && limits_.order_number() != request_.asked_under) {
     // While it waited for its shard, its tenant was held: it waits at that gate as well.
-    EndRelease(/*answered=*/false);
+    if (!replica.valid()) shell_->LeaveGate();
     AskGate(held_);
     return;
   }
   request_.released = true;
+  request_.released_ns = shell_->NowNs();
   request_.replica = replica;
   PlaceAgain();
 }

@@ -256,6 +256,14 @@ void Session::OnRestoreBytes(std::span<uint8_t> bytes) {
     case LinkErrand::Progress::kMore:
       return;
     case LinkErrand::Progress::kProtocolError:
+      if (errand_->said_before_request()) {
+        // It was closing as it was taken: as if it had been closed already.
+        BackendLink* link = std::exchange(link_, nullptr);
+        NoteUnreadLost(link);
+        shell_->Release(link, ReleaseHow::kClose);
+        OnLossInRestore();
+        return;
+      }
       errand_.reset();
       LoseLink();
       AnswerError(MakeError(wire::ClientError::kSliceUnavailable,

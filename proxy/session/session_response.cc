@@ -113,6 +113,8 @@ void Session::AnswerGoodbye() {
   const RouterError said{.code = tracker_.error_code(),
                          .sqlstate = std::string(tracker_.sqlstate()),
                          .message = std::string(tracker_.error_message())};
+  if (request_.pin_is_new && request_.pin_before.has_value()) pins_.Remove(*request_.pin_before);
+  if (request_.grammar == ResponseGrammar::kPrepare) statements_.NoteFailedPrepare();
   BackendLink* link = std::exchange(link_, nullptr);
   NoteUnreadLost(link);
   NoteLossBetweenCommands();

@@ -64,6 +64,7 @@ class Server:
     def __init__(self, name: str, settings: list[str] = ()):
         self.name, self.settings = name, list(settings)
         self.folder = paths.run_folder() / f'{self.kind}.{name}'
+        self.tmp = self.folder.with_name(self.folder.name + '.tmp')  # not where the data is: that disk may freeze
         self.port, self.host = free_port(), '127.0.0.1'
         # Unix socket paths end at 107 bytes, so they stay out of deep temporary folders.
         self.socket = str(self.folder / 's')
@@ -83,10 +84,16 @@ class Server:
                 check=True,
             )
             own(self.folder)
+        if not self.tmp.exists():
+            self.tmp.mkdir()
+            own(self.tmp)
         tls = certificates.make(paths.run_folder() / 'tls')
         argv = [
             *self.program(),
             f'--datadir={self.folder}/data',
+            # Of its own: a server that starts removes the temporary tables that it finds there, and MariaDB crashes when
+            # one that it makes goes away under it.
+            f'--tmpdir={self.tmp}',
             f'--port={self.port}',
             f'--socket={self.socket}',
             f'--pid-file={self.folder}/pid',
