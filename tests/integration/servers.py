@@ -91,8 +91,8 @@ class Server:
         argv = [
             *self.program(),
             f'--datadir={self.folder}/data',
-            # Of its own: a server that starts removes the temporary tables that it finds there, and MariaDB crashes when
-            # one that it makes goes away under it.
+            # Of its own: a server that starts removes the temporary tables that it finds there, and MariaDB crashes
+            # when one that it makes goes away under it.
             f'--tmpdir={self.tmp}',
             f'--port={self.port}',
             f'--socket={self.socket}',
