@@ -146,7 +146,8 @@ std::vector<ChangeStep> Failover::Finish() const {
     return {ChangeStep::kRepoint, ChangeStep::kKeepSemiSync, ChangeStep::kProve,
             ChangeStep::kRelease, ChangeStep::kSettle};
   }
-  return {ChangeStep::kProve, ChangeStep::kRelease, ChangeStep::kRepoint, ChangeStep::kSettle};
+  return {ChangeStep::kProve, ChangeStep::kRelease, ChangeStep::kRepoint, ChangeStep::kKeepSemiSync,
+          ChangeStep::kSettle};
 }
 
 }  // namespace bulkhead::routing

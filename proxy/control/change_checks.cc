@@ -177,17 +177,12 @@ SavedForChange SavedOf(const ChangeScene& scene) {
     for (const ServerEvent& event : old_primary.events) {
       if (event.enabled) saved.events.push_back(event);
     }
-    const std::optional<SemiSyncNames> names = old_primary.SemiSync();
-    if (names.has_value() && old_primary.IsOn(names->source_enabled)) {
-      saved.semi_sync_old_words = names->source_enabled.find("master") != std::string::npos;
-      for (const std::string& name : {names->source_timeout, names->source_wait_point,
-                                      names->source_wait_no_replica, names->source_wait_count}) {
-        if (!name.empty()) saved.semi_sync[name] = old_primary.Variable(name);
-      }
-    }
   } else {
     saved.scheduler_was_on = scene.candidate.facts.IsOn("event_scheduler");
   }
+  const SemiSyncSeen semi_sync = old_primary.answered ? SemiSyncOf(old_primary) : scene.semi_sync;
+  saved.semi_sync = semi_sync.settings;
+  saved.semi_sync_old_words = semi_sync.old_words;
   if (!scene.candidate.facts.sources.empty()) {
     const ReplicaStatus& source = scene.candidate.facts.sources.front();
     saved.follow = source.options;
@@ -246,6 +241,12 @@ SemiSyncSeen SemiSyncOf(const ServerFacts& primary) {
   seen.acknowledgers = static_cast<uint32_t>(NumberOf(status(names->source_clients)));
   if (!names->source_wait_count.empty())
     seen.wait_count = static_cast<uint32_t>(NumberOf(primary.Variable(names->source_wait_count)));
+  if (!primary.IsOn(names->source_enabled)) return seen;
+  seen.old_words = names->source_enabled.find("master") != std::string::npos;
+  for (const std::string& name : {names->source_timeout, names->source_wait_point,
+                                  names->source_wait_no_replica, names->source_wait_count}) {
+    if (!name.empty()) seen.settings[name] = primary.Variable(name);
+  }
   return seen;
 }
 

@@ -9,6 +9,7 @@
 #ifndef BULKHEAD_PROXY_CONTROL_CHANGE_CHECKS_H_
 #define BULKHEAD_PROXY_CONTROL_CHANGE_CHECKS_H_
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,6 +35,9 @@ struct SemiSyncSeen {
   bool wait_no_replica = false;
   uint32_t acknowledgers = 0;  // replicas that it has, of those that acknowledge
   uint32_t wait_count = 1;
+  // Where it is on: variable to value, by the words of the plugin that it has.
+  std::map<std::string, std::string> settings{};
+  bool old_words = false;
 };
 [[nodiscard]] SemiSyncSeen SemiSyncOf(const ServerFacts& primary);
 // It can't acknowledge without a replica, ever.

@@ -159,32 +159,67 @@ StepReport Reattach(StepRunner* runner) {
 
 namespace {
 
-// A new primary that waits for acknowledgements, and has nobody who gives them, answers nothing.
-StepReport WaitOnlyForWhoIsThere(const StepContext& context, StepRunner* runner) {
-  constexpr Duration kRegisters = 1500ms;  // a replica that was told to start
+// Whether as many replicas as are waited for have registered; they were told to start just now.
+std::optional<bool> EnoughAcknowledge(const SemiSyncNames& names, uint64_t wanted,
+                                      StepRunner* runner) {
+  constexpr Duration kRegisters = 1500ms;
   constexpr Duration kPause = 50ms;
+  const auto until = std::chrono::steady_clock::now() + kRegisters;
+  const std::string ask = absl::StrCat("SHOW GLOBAL STATUS LIKE '", names.source_clients, "'");
+  while (true) {
+    const SqlAnswer clients = runner->Ask(ask);
+    if (!clients.ok()) {
+      (void)runner->FailWith(clients, ask);
+      return std::nullopt;
+    }
+    if (NumberOf(clients.Cell(0, size_t{1})) >= wanted) return true;
+    if (std::chrono::steady_clock::now() >= until) return false;
+    runner->Pause(kPause);
+  }
+}
+
+StepReport SwitchOn(const StepContext& context, const SemiSyncNames& names, StepRunner* runner) {
+  for (const auto& [name, value] : context.saved.semi_sync) {
+    if (!runner->Do(absl::StrCat("SET GLOBAL ", name, " = ", PlainValue(value))))
+      return runner->report();
+  }
+  if (!runner->Do(absl::StrCat("SET GLOBAL ", names.source_enabled, " = 1")))
+    return runner->report();
+  (void)runner->Do(absl::StrCat("SET GLOBAL ", names.replica_enabled, " = 0"));
+  return runner->report();
+}
+
+// As on the old primary when it was last asked, or as the new one is set by itself. A primary that
+// waits for acknowledgements, and has nobody who gives them, answers nothing: not there.
+StepReport KeepAfterFailover(const StepContext& context, StepRunner* runner) {
   ServerFacts facts;
   facts.version = runner->version();
   const SqlAnswer answer =
       ReadVariables(runner->session(), "rpl_semi_sync%", runner->Left(), &facts);
   if (!answer.ok()) return runner->FailWith(answer, "semi-synchronous replication");
   const std::optional<SemiSyncNames> names = facts.SemiSync();
-  if (!names.has_value() || !facts.IsOn(names->source_enabled)) return runner->report();
-  const std::string wanted =
-      names->source_wait_count.empty() ? "1" : facts.Variable(names->source_wait_count);
-  const auto until = std::chrono::steady_clock::now() + kRegisters;
-  const std::string ask = absl::StrCat("SHOW GLOBAL STATUS LIKE '", names->source_clients, "'");
-  while (true) {
-    const SqlAnswer clients = runner->Ask(ask);
-    if (!clients.ok()) return runner->FailWith(clients, ask);
-    if (NumberOf(clients.Cell(0, size_t{1})) >= NumberOf(wanted)) return runner->report();
-    if (std::chrono::steady_clock::now() >= until) break;
-    runner->Pause(kPause);
+  const bool on = names.has_value() && facts.IsOn(names->source_enabled);
+  const std::map<std::string, std::string>& before = context.saved.semi_sync;
+  if (!on && before.empty()) return runner->report();
+  const std::string& old_primary = context.action.record.plan.old_primary;
+  const std::string& server = context.action.server;
+  if (!names.has_value() || (!before.empty() && !before.contains(names->source_timeout))) {
+    runner->report().notes.push_back(absl::StrCat(
+        "semi-synchronous replication was on on ", old_primary, " and is not on ", server,
+        ", which has ", names.has_value() ? "another plugin for it" : "no plugin for it"));
+    return runner->report();
   }
-  const std::string off = absl::StrCat("SET GLOBAL ", names->source_enabled, " = 0");
-  if (!runner->Do(off)) return runner->report();
+  const auto count = before.find(names->source_wait_count);
+  const std::string wanted = names->source_wait_count.empty() ? "1"
+                             : count != before.end()          ? count->second
+                                                     : facts.Variable(names->source_wait_count);
+  const std::optional<bool> enough = EnoughAcknowledge(*names, NumberOf(wanted), runner);
+  if (!enough.has_value()) return runner->report();
+  if (*enough) return before.empty() ? runner->report() : SwitchOn(context, *names, runner);
+  if (on && !runner->Do(absl::StrCat("SET GLOBAL ", names->source_enabled, " = 0")))
+    return runner->report();
   runner->report().notes.push_back(
-      absl::StrCat("semi-synchronous replication is switched off on ", context.action.server,
+      absl::StrCat("semi-synchronous replication is switched off on ", server,
                    ", since too few replicas acknowledge there (", wanted, " wanted): SET GLOBAL ",
                    names->source_enabled, " = 1 once they do"));
   return runner->report();
@@ -194,18 +229,11 @@ StepReport WaitOnlyForWhoIsThere(const StepContext& context, StepRunner* runner)
 
 StepReport KeepSemiSync(const StepContext& context, StepRunner* runner) {
   if (context.action.record.plan.kind == routing::ChangeKind::kFailover)
-    return WaitOnlyForWhoIsThere(context, runner);
+    return KeepAfterFailover(context, runner);
   if (context.saved.semi_sync.empty()) return runner->report();
-  const bool mariadb = runner->version().mariadb;
-  const SemiSyncNames names = SemiSyncNamesOf(mariadb, context.saved.semi_sync_old_words);
-  for (const auto& [name, value] : context.saved.semi_sync) {
-    if (!runner->Do(absl::StrCat("SET GLOBAL ", name, " = ", PlainValue(value))))
-      return runner->report();
-  }
-  if (!runner->Do(absl::StrCat("SET GLOBAL ", names.source_enabled, " = 1")))
-    return runner->report();
-  (void)runner->Do(absl::StrCat("SET GLOBAL ", names.replica_enabled, " = 0"));
-  return runner->report();
+  return SwitchOn(context,
+                  SemiSyncNamesOf(runner->version().mariadb, context.saved.semi_sync_old_words),
+                  runner);
 }
 
 namespace {

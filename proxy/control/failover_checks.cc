@@ -173,7 +173,11 @@ StepReport JudgeFailover(const ChangeScene& scene) {
   }
   JudgeSemiSync(scene, &list);
   const std::optional<SemiSyncNames> names = scene.candidate.facts.SemiSync();
-  list.report().semi_sync = names.has_value() && scene.candidate.facts.IsOn(names->source_enabled);
+  // Then replicas follow before it serves: it waits for them by itself, or nothing acknowledged is
+  // to be lost with it either.
+  list.report().semi_sync =
+      IsStrict(scene.semi_sync) ||
+      (names.has_value() && scene.candidate.facts.IsOn(names->source_enabled));
   list.report().lost = LostBy(scene);
   if (scene.automatic && !list.report().lost.empty())
     list.Check(scene.candidate.name, "nobody has more",

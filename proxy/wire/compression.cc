@@ -270,6 +270,13 @@ CompressionStatus Decompressor::BeginPacket() {
 
 CompressionStatus Decompressor::Inflate(std::span<const uint8_t>* input, size_t limit,
                                         ByteBuffer* out) {
+  const auto in = input->first(std::min<size_t>(input->size(), body_left_));
+  if (algorithm_ == CompressionAlgorithm::kZstd) {
+    const size_t offset = body_size_ - body_left_;
+    for (size_t i = 0; i < in.size() && offset + i < sizeof(kZstdMagic); ++i) {
+      if (in[i] != kZstdMagic[offset + i]) return CompressionStatus::kCorrupt;
+    }
+  }
   // Once all plain bytes are there, the stream may only end: it gets a byte of room that it must
   // not use.
   uint8_t surplus;
@@ -278,13 +285,6 @@ CompressionStatus Decompressor::Inflate(std::span<const uint8_t>* input, size_t 
   if (plain_left_ != 0) out->resize(start + room);
   const std::span<uint8_t> to = plain_left_ != 0 ? std::span<uint8_t>(out->data() + start, room)
                                                  : std::span<uint8_t>(&surplus, 1);
-  const auto in = input->first(std::min<size_t>(input->size(), body_left_));
-  if (algorithm_ == CompressionAlgorithm::kZstd) {
-    const size_t offset = body_size_ - body_left_;
-    for (size_t i = 0; i < in.size() && offset + i < sizeof(kZstdMagic); ++i) {
-      if (in[i] != kZstdMagic[offset + i]) return CompressionStatus::kCorrupt;
-    }
-  }
   size_t taken = 0;
   size_t made = 0;
   const State::Step step = state_->Run(in, to, &taken, &made);

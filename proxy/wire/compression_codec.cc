@@ -86,6 +86,9 @@ CompressionStatus CompressionCodec::Decode(std::span<const uint8_t>* input, size
     }
     if (role_ == Role::kServer) ExpectNext();
     const CompressionStatus status = decompressor_.DecompressPacket(input, end - start, out);
+    const bool broken =
+        status != CompressionStatus::kOk && status != CompressionStatus::kOutputLimit;
+    if (broken) out->resize(start);  // nothing of a packet known to be broken goes up
     Renumber(std::span<uint8_t>(*out).subspan(start));
     if (status != CompressionStatus::kOk || input->empty()) return status;
   }

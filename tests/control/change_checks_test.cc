@@ -305,6 +305,25 @@ TEST_P(FailoverChecks, SemiSyncCountsOnlyWithoutALimitAndWithAllWhoAcknowledge) 
   EXPECT_FALSE(JudgeFailover(scene).semi_sync_fence);
 }
 
+TEST_P(FailoverChecks, SemiSyncOfTheOldPrimaryIsRemembered) {
+  const std::string prefix = GetParam() ? "rpl_semi_sync_master_" : "rpl_semi_sync_source_";
+  ServerFacts before;
+  before.version.mariadb = GetParam();
+  before.variables = {{prefix + "enabled", "OFF"}, {prefix + "timeout", "1000"}};
+  scene.semi_sync = SemiSyncOf(before);
+  EXPECT_THAT(DecodeSaved(JudgeFailover(scene).saved)->semi_sync, IsEmpty());
+  before.variables[prefix + "enabled"] = "ON";
+  scene.semi_sync = SemiSyncOf(before);
+  const StepReport report = JudgeFailover(scene);
+  const std::optional<SavedForChange> saved = DecodeSaved(report.saved);
+  EXPECT_EQ(saved->semi_sync.at(prefix + "timeout"), "1000");
+  EXPECT_EQ(saved->semi_sync_old_words, GetParam());
+  EXPECT_FALSE(report.semi_sync);  // it may give up waiting: nobody is kept waiting for it
+  scene.semi_sync.waits = scene.semi_sync.for_ever = scene.semi_sync.wait_no_replica = true;
+  scene.semi_sync.acknowledgers = scene.semi_sync.wait_count = 1;
+  EXPECT_TRUE(JudgeFailover(scene).semi_sync);
+}
+
 TEST_P(FailoverChecks, OtherRoutersAreANoteOnceASplitBrainIsAccepted) {
   scene.other_routers = {"router abc"};
   EXPECT_THAT(JudgeFailover(scene).reasons, ElementsAre(HasSubstr("router abc")));

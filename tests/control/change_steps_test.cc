@@ -365,5 +365,41 @@ TEST(SemiSync, AfterAFailoverIsOffWhereNobodyAcknowledges) {
   EXPECT_THAT(report.notes, ElementsAre(HasSubstr("is switched off on db2")));
 }
 
+TEST(SemiSync, AfterAFailoverIsAsOnTheOldPrimaryOnceReplicasAcknowledge) {
+  ScriptedSession session(kMysql);
+  StepContext context = ContextFor(ChangeStep::kKeepSemiSync, "db2");
+  context.action.record.plan.kind = routing::ChangeKind::kFailover;
+  context.action.record.plan.old_primary = "db1";
+  context.saved.semi_sync = {{"rpl_semi_sync_source_timeout", "1000"},
+                             {"rpl_semi_sync_source_wait_for_replica_count", "2"}};
+  const std::string ask = "SHOW GLOBAL VARIABLES LIKE 'rpl_semi_sync%'";
+  session.On(ask, Rows({"n", "v"}, {{"rpl_semi_sync_source_enabled", "OFF"},
+                                    {"rpl_semi_sync_source_wait_for_replica_count", "1"}}));
+  session.On("rpl_semi_sync_source_clients",
+             {Rows({"n", "v"}, {{"c", "1"}}), Rows({"n", "v"}, {{"c", "2"}})});
+  EXPECT_EQ(RunStep(context, &session).result, Result::kOk);
+  EXPECT_THAT(std::vector(session.asked.end() - 4, session.asked.end()),
+              ElementsAre("SET GLOBAL rpl_semi_sync_source_timeout = 1000",
+                          "SET GLOBAL rpl_semi_sync_source_wait_for_replica_count = 2",
+                          "SET GLOBAL rpl_semi_sync_source_enabled = 1",
+                          "SET GLOBAL rpl_semi_sync_replica_enabled = 0"));
+  // Too few: never switched on, not even for a moment.
+  session.asked.clear();
+  session.On("rpl_semi_sync_source_clients", Rows({"n", "v"}, {{"c", "1"}}));
+  StepReport report = RunStep(context, &session);
+  EXPECT_EQ(report.result, Result::kOk);
+  EXPECT_THAT(session.asked, Not(Contains(HasSubstr("SET GLOBAL"))));
+  EXPECT_THAT(report.notes, ElementsAre(HasSubstr("too few replicas acknowledge")));
+  // Another plugin, whose words differ, and none at all.
+  session.On(ask, Rows({"n", "v"}, {{"rpl_semi_sync_master_enabled", "OFF"}}));
+  report = RunStep(context, &session);
+  EXPECT_THAT(report.notes,
+              ElementsAre(HasSubstr("was on on db1 and is not on db2, which has another")));
+  session.On(ask, Rows({"n", "v"}, {}));
+  report = RunStep(context, &session);
+  EXPECT_THAT(report.notes, ElementsAre(HasSubstr("which has no plugin for it")));
+  EXPECT_EQ(report.result, Result::kOk);
+}
+
 }  // namespace
 }  // namespace bulkhead::control

@@ -432,9 +432,9 @@ TEST_F(ChangeTaskTest, FailoverGivesUpFencesAndLeavesTheOldOneFenced) {
   auto answer = Ask(Failover{.shard = "s1", .to = "db3", .accept_data_loss = true});
   EXPECT_TRUE(answer->reply.ok) << answer->reply.message;
   EXPECT_THAT(given_up_at_fence, ElementsAre("db1"));
-  EXPECT_THAT(steps(),
-              ElementsAre("inspect ", "fence db1", "stop receiving db3", "apply received db3",
-                          "detach db3", "promote db3", "prove db3", "settle db3"));
+  EXPECT_THAT(steps(), ElementsAre("inspect ", "fence db1", "stop receiving db3",
+                                   "apply received db3", "detach db3", "promote db3", "prove db3",
+                                   "keep semi-sync db3", "settle db3"));
   EXPECT_EQ(world_.PrimaryOf("s1"), "db3");
   const routing::BackendId old = world_.topology_->FindBackend("db1")->id;
   EXPECT_EQ(world_.HealthOf(old)->state(), routing::BackendState::kFenced);

@@ -2,6 +2,7 @@
 import itertools
 import os
 import signal
+import time
 
 import pymysql
 
@@ -93,22 +94,23 @@ class ChangeFleet:
     def start_replication(self, number: int, thread: str = '') -> None:
         self[number].execute(self.words(f'START SLAVE {thread}', f'START REPLICA {thread}'))
 
-    def source_of(self, number: int) -> int | None:
-        """The number of the server that this one replicates from, if both threads run."""
-        server = self[number]
-        connection = server.connect()
+    def replica_status(self, number: int) -> dict | None:
+        connection = self[number].connect()
         try:
-            with connection.cursor() as cursor:
+            with connection.cursor(pymysql.cursors.DictCursor) as cursor:
                 cursor.execute(self.words('SHOW SLAVE STATUS', 'SHOW REPLICA STATUS'))
-                names = [d[0] for d in cursor.description or ()]
-                rows = [dict(zip(names, row)) for row in cursor.fetchall()]
+                return cursor.fetchone()
         finally:
             connection.close()
-        if not rows:
+
+    def source_of(self, number: int) -> int | None:
+        """The number of the server that this one replicates from, if both threads run."""
+        row = self.replica_status(number)
+        if not row:
             return None
-        port = rows[0][self.words('Master_Port', 'Source_Port')]
-        running = {rows[0][self.words('Slave_IO_Running', 'Replica_IO_Running')]}
-        running.add(rows[0][self.words('Slave_SQL_Running', 'Replica_SQL_Running')])
+        port = row[self.words('Master_Port', 'Source_Port')]
+        running = {row[self.words('Slave_IO_Running', 'Replica_IO_Running')]}
+        running.add(row[self.words('Slave_SQL_Running', 'Replica_SQL_Running')])
         found = [n for n, s in enumerate(self.servers, 1) if s.port == port]
         return found[0] if found and running == {'Yes'} else None
 
@@ -136,6 +138,28 @@ class ChangeFleet:
 
     def freeze(self, number: int) -> None:
         os.kill(self[number].process.pid, signal.SIGSTOP)
+
+    def freeze_evenly(self, primary: int) -> float:
+        """Freezes it at a moment when its replicas have received the same: otherwise one of them can't follow another
+        that has less. When it was frozen.
+        """
+        for _ in range(30):
+            at = time.time()
+            self.freeze(primary)
+            received = None
+            while received != (received := self.received(primary)):
+                time.sleep(0.02)  # what the kernel has is still being read
+            if len(set(received)) <= 1:
+                return at
+            self.thaw(primary)
+            time.sleep(0.1)
+        raise AssertionError(f'the replicas of db{primary} are never level: {received}')
+
+    def received(self, primary: int) -> list:
+        """How far in the primary's log each of the others has received."""
+        names = self.words(('Master_Log_File', 'Read_Master_Log_Pos'), ('Source_Log_File', 'Read_Source_Log_Pos'))
+        rows = [self.replica_status(n) for n in range(1, len(self.servers) + 1) if n != primary]
+        return [tuple(row[name] for name in names) for row in rows if row]
 
     def thaw(self, number: int) -> None:
         os.kill(self[number].process.pid, signal.SIGCONT)

@@ -45,8 +45,7 @@ def killing_fence(folder, fleet: ChangeFleet, number: int) -> list[str]:
 def freeze_under_load(s: Switching):
     """A load on the primary, which then stops with statements in flight."""
     load = s.load(clients=8, think=((0.001, 0.01),))
-    s.frozen_at = time.time()
-    s.fleet.freeze(s.primary)
+    s.frozen_at = s.fleet.freeze_evenly(s.primary)
     s.router.wait_states(**{f'db{s.primary}': 'down'})
     return load
 

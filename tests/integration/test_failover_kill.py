@@ -25,6 +25,7 @@ STEPS = [
     'prove',
     'release',
     'repoint',
+    'keep semi-sync',
     'settle',
 ]
 SLOW = 200  # milliseconds in which a step that was stored can be seen, also on a busy machine

@@ -294,13 +294,17 @@ TEST_P(CompressionFilterTest, ReceivesWhateverTheCuts) {
   }
 }
 
-TEST_P(CompressionFilterTest, ReportsCorruptData) {
+TEST_P(CompressionFilterTest, ReportsCorruptDataAndCanStillAnswer) {
   Use(Role::kServer);
   std::string packet = peer_.Pack(0, Frame(0, std::string(1000, 'q')));
   for (size_t i = wire::kCompressedHeaderSize; i < packet.size(); ++i) packet[i] = '\x55';
   EXPECT_FALSE(filter_->Decode({reinterpret_cast<uint8_t*>(packet.data()), packet.size()}, &sink_));
   EXPECT_EQ(filter_->error(), "cannot decompress: corrupt");
-  EXPECT_FALSE(filter_->Encode(AsBytes("x"), &sink_));
+  EXPECT_EQ(filter_->error_code(), 1157);
+  std::string good = peer_.Pack(0, Frame(0, "\3SELECT 1"));
+  EXPECT_FALSE(filter_->Decode({reinterpret_cast<uint8_t*>(good.data()), good.size()}, &sink_));
+  EXPECT_EQ(sink_.up, "");
+  EXPECT_EQ(Send(Frame(1, "why")).size(), 1);
 }
 
 TEST_P(CompressionFilterTest, AFewBytesThatInflateToManyWaitForTheirReader) {

@@ -387,7 +387,7 @@ TEST(SwitchoverTest, WhatFollowsThePromotionIsTriedAgainAndNotWaitedForForEver) 
 
 const Steps kFailover = {"inspect", "hold",          "stop receiving", "apply received",
                          "detach",  "promote",       "publish",        "prove",
-                         "release", "repoint other", "settle"};
+                         "release", "repoint other", "keep semi-sync", "settle"};
 
 ChangePlan AcceptAll() {
   ChangePlan plan = PlanFor(ChangeKind::kFailover);
