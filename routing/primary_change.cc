@@ -79,7 +79,7 @@ void PrimaryChange::AfterResumeHold(MonoTime now) {
   const std::string at(ToString(record_.step));
   if (record_.undoing) {
     Note("the router was restarted while this was put back: goes on putting back");
-    NextUndo(now);
+    LookBeforeUndo(now);
   } else if (record_.promoted) {
     Note("the router was restarted at step '" + at + "', after the promotion: finishes");
     NextFinish(now);
@@ -87,7 +87,48 @@ void PrimaryChange::AfterResumeHold(MonoTime now) {
     Note("the router was restarted at the promotion: asks " + plan().candidate);
     Begin(ChangeStep::kConfirm, now);
   } else {
-    Undo("the router was restarted at step '" + at + "', before the promotion", now);
+    record_.why = "the router was restarted at step '" + at + "', before the promotion";
+    LookBeforeUndo(now);
+  }
+}
+
+// Between two processes there is time: an operator may have promoted the candidate by hand, and an
+// old primary that is made writable then would be a second one. Not stored, as above.
+void PrimaryChange::LookBeforeUndo(MonoTime now) {
+  if (!froze_) {
+    AfterLook(now);
+    return;
+  }
+  looking_ = true;
+  step_ = ChangeStep::kConfirm;
+  server_ = plan().candidate;
+  attempt_ = 0;
+  Send(now);
+}
+
+void PrimaryChange::AfterLook(MonoTime now) {
+  looking_ = false;
+  if (record_.undoing) {
+    NextUndo(now);
+  } else {
+    Undo(std::string(record_.why), now);
+  }
+}
+
+void PrimaryChange::OnLook(const StepReport& report, MonoTime now) {
+  if (report.result == Result::kOk && report.writable) {
+    looking_ = record_.undoing = false;
+    record_.promoted = true;
+    Note(plan().candidate + " is writable: somebody has promoted it meanwhile; finishes");
+    NextFinish(now);
+  } else if (report.result == Result::kOk) {
+    AfterLook(now);
+  } else if (attempt_ + 1 < kTries) {
+    Again(kRetryPause, now);
+  } else {
+    Note("whether " + plan().candidate +
+         " was promoted meanwhile could not be asked: " + report.why);
+    AfterLook(now);
   }
 }
 
@@ -294,6 +335,10 @@ void PrimaryChange::Tick(MonoTime now) {
 
 void PrimaryChange::Dispatch(const StepReport& report, MonoTime now) {
   const bool ok = report.result == Result::kOk;
+  if (looking_) {
+    OnLook(report, now);
+    return;
+  }
   if (step_ == ChangeStep::kPromote) {
     // Also a plain no is looked at: it may have been more than one statement.
     if (!ok) Note("promotion of " + plan().candidate + ": " + report.why);

@@ -227,6 +227,9 @@ class PrimaryChange {
   void RetryMust(const StepReport& report, MonoTime now);
   void Alert(std::string words);
   void AfterResumeHold(MonoTime now);
+  void LookBeforeUndo(MonoTime now);
+  void OnLook(const StepReport& report, MonoTime now);
+  void AfterLook(MonoTime now);
   [[nodiscard]] Weight WeightOf(ChangeStep step) const;
   [[nodiscard]] Duration TimeoutOf(ChangeStep step) const;
   [[nodiscard]] std::string ServerOf(ChangeStep step, const std::string& server) const;
@@ -244,6 +247,7 @@ class PrimaryChange {
   ChangeStep step_ = ChangeStep::kInspect;  // under way; record_.step is the one stored last
   std::string server_;
   bool resuming_ = false;
+  bool looking_ = false;  // asks the candidate, before the old primary is made writable again
   Phase phase_ = Phase::kIdle;
   uint64_t last_id_ = 0;
   uint64_t id_ = 0;  // of what is waited for

@@ -208,6 +208,14 @@ StepReport ReadPosition(StepRunner* runner) {
 }
 
 StepReport ThawOld(const StepContext& context, StepRunner* runner) {
+  const std::optional<std::vector<ReplicaStatus>> sources = runner->Sources();
+  if (!sources.has_value()) return runner->report();
+  for (const ReplicaStatus& source : *sources) {
+    if (!source.receiver_runs) continue;
+    return runner->Fail(absl::StrCat(
+        "replicates from ", source.source_host, ":", source.source_port,
+        ": somebody has given it another role meanwhile, and it is not made writable"));
+  }
   if (!runner->Do(runner->words().MakeWritable())) return runner->report();
   if (!context.saved.scheduler_was_on) return runner->report();
   // It is writable: what is left is no reason to hold its work.

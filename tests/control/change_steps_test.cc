@@ -183,6 +183,15 @@ TEST(ThawOld, IsDoneOnceItIsWritable) {
   EXPECT_EQ(RunStep(context, &session).result, Result::kFailed);
 }
 
+TEST(ThawOld, IsNotDoneWhereItHasBecomeAReplica) {
+  ScriptedSession session(kMariadb);
+  session.On("SHOW ALL SLAVES", Replica("10.0.0.9", "Yes"));
+  const StepReport report = RunStep(ContextFor(ChangeStep::kThawOld, "db1"), &session);
+  EXPECT_EQ(report.result, Result::kFailed);
+  EXPECT_THAT(report.why, HasSubstr("replicates from 10.0.0.9:"));
+  EXPECT_THAT(session.asked, Not(Contains(HasSubstr("read_only = 0"))));
+}
+
 TEST(Promote, IsOneStatementWhoseAnswerIsAllThereIs) {
   ScriptedSession session(kMysql);
   EXPECT_EQ(RunStep(ContextFor(ChangeStep::kPromote, "db2"), &session).result, Result::kOk);

@@ -296,12 +296,12 @@ TEST_F(ChangeTaskTest, AnotherProcessPutsBackOrFinishes) {
     ASSERT_EQ(answer->count, 0) << routing::ToString(step);
     const uint64_t number = LastOperation().id;
     world_.hands_.silent.clear();
+    const bool after = step >= ChangeStep::kPromote;
     StepReport writable;
-    writable.writable = true;
+    writable.writable = after;
     world_.hands_.answers[ChangeStep::kConfirm] = writable;
     Restart();
     After(1s);
-    const bool after = step >= ChangeStep::kPromote;
     EXPECT_EQ(world_.PrimaryOf("s1"), after ? to : from) << routing::ToString(step);
     EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing) << routing::ToString(step);
     const Operation operation = *world_.operations_.Find(number);
@@ -309,6 +309,33 @@ TEST_F(ChangeTaskTest, AnotherProcessPutsBackOrFinishes) {
     EXPECT_THAT(operation.detail, HasSubstr("after a restart of the router"));
     EXPECT_THAT(operation.detail, HasSubstr(after ? "has its primary on" : "was put back"));
   }
+}
+
+// The old primary must not be made writable beside one that somebody promoted meanwhile.
+TEST_F(ChangeTaskTest, AnotherProcessFinishesWhatAnOperatorDidByHand) {
+  world_.hands_.silent = {ChangeStep::kCatchUp};
+  Switch();
+  world_.hands_.silent.clear();
+  StepReport writable;
+  writable.writable = true;
+  world_.hands_.answers[ChangeStep::kConfirm] = writable;
+  steps().clear();
+  Restart();
+  After(1s);
+  EXPECT_THAT(steps(), Not(Contains(HasSubstr("thaw old"))));
+  EXPECT_EQ(world_.PrimaryOf("s1"), "db3");
+  EXPECT_THAT(LastOperation().detail, HasSubstr("has its primary on db3"));
+  // It can't be asked: as the store says.
+  world_.hands_.silent = {ChangeStep::kCatchUp};
+  Ask(Switchover{.shard = "s1", .to = "db1"});
+  world_.hands_.silent.clear();
+  writable.result = Result::kFailed;
+  writable.why = "does not answer";
+  world_.hands_.answers[ChangeStep::kConfirm] = writable;
+  Restart();
+  After(3s);
+  EXPECT_EQ(world_.PrimaryOf("s1"), "db3");
+  EXPECT_THAT(LastOperation().detail, HasSubstr("was put back"));
 }
 
 TEST_F(ChangeTaskTest, HeldFromTheFirstMomentOfTheNextProcess) {
