@@ -14,6 +14,7 @@ import processes  # noqa: E402
 import router as router_module  # noqa: E402
 import servers  # noqa: E402
 from quickstart_freeze import Incident  # noqa: E402
+from quickstart_next import ADMIN, what_now  # noqa: E402
 from quickstart_report import report  # noqa: E402
 from quickstart_view import say, start_clock, table  # noqa: E402
 
@@ -95,29 +96,15 @@ def where_the_rows_lie(router, fleet) -> None:
 def start_router(fleet, port: int) -> router_module.Router:
     config = router_module.configuration(
         {tenant: fleet[n % 4] for n, tenant in enumerate(TENANTS)},
+        admin_users=[{'name': ADMIN[0], 'password': ADMIN[1]}],
         **{role: {'user': name, 'password': password} for role, (name, password, _) in ACCOUNTS.items()},
     )
     for backend, server in zip(config['topology']['backends'], fleet):
         assert backend['name'] == server.name
     port = port or (13306 if not processes.can_connect(13306) else processes.free_port())
     config['listen']['mysql'][0]['address'] = f'127.0.0.1:{port}'
+    config['listen']['admin'] = f'127.0.0.1:{processes.free_port()}'
     return router_module.Router(config, name='bulkhead')
-
-
-def how_to_connect(router) -> None:
-    port = router.port
-    print(
-        f'''
-Connect as any tenant's application:
-    mysql -h 127.0.0.1 -P {port} -u app@acme -p{servers.APP_PASSWORD} tenant_acme
-    mariadb -h 127.0.0.1 -P {port} -u app@globex -p{servers.APP_PASSWORD} tenant_globex
-or without a tenant in the user's name:
-    mariadb -h 127.0.0.1 -P {port} -u app -p{servers.APP_PASSWORD} --comments \\
-        -e "/* tenant=wonka */ SELECT COUNT(*) FROM tenant_wonka.orders"
-Metrics: http://127.0.0.1:{router.http_port}/metrics
-The router's log: {router.folder}/log''',
-        flush=True,
-    )
 
 
 def wait_for_ctrl_c(router) -> None:
@@ -155,7 +142,7 @@ def main() -> int:
             incident = Incident(router, fleet, TENANTS[: len(fleet)], VICTIM, options.freeze)
             incident.run()
             true = report(incident)
-        how_to_connect(router)
+        what_now(router, fleet[VICTIM])
         if not options.no_wait:
             wait_for_ctrl_c(router)
         say('stopping the router and the servers')

@@ -1,11 +1,9 @@
 // SWITCHOVER and FAILOVER as operations: orders, storing, answers, resuming. The machine behind
 // them has its own tests (tests/routing); servers are a script.
-#include "proxy/control/change_task.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/control/fake_world.h"
+#include "tests/control/change_task_fixture.h"
 
 namespace bulkhead::control {
 namespace {
@@ -19,95 +17,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
-using namespace std::chrono_literals;
 using Result = StepReport::Result;
-
-class ChangeTaskTest : public ::testing::Test {
- protected:
-  struct Answer {
-    int count = 0;
-    OperatorReply reply;
-    std::vector<std::string> progress;
-    uint64_t ticket = 0;
-  };
-
-  ChangeTaskTest() {
-    routing::TopologyBuilder builder(*world_.topology_);
-    EXPECT_TRUE(builder.SetReplicas("s1", {"db3"}).ok());
-    world_.topology_ = *builder.Build();
-    world_.options_.control = config::ServiceAccount{"control", config::Secret("x")};
-    world_.options_.replication = config::ServiceAccount{"replicator", config::Secret("x")};
-    world_.Follow();
-    StepReport position;
-    position.position = "0-1-12";
-    world_.hands_.answers[ChangeStep::kReadPosition] = position;
-  }
-
-  std::shared_ptr<Answer> Ask(OperatorCommand command) {
-    auto answer = std::make_shared<Answer>();
-    answer->ticket = operators_->Submit(
-        std::move(command), {"dba", "local", "..."},
-        {.progress = [answer](const std::string& words) { answer->progress.push_back(words); },
-         .done =
-             [answer](OperatorReply reply) {
-               ++answer->count;
-               answer->reply = std::move(reply);
-             }});
-    RunPosted();
-    return answer;
-  }
-  std::string Did(const OperatorCommand& command) {
-    auto answer = Ask(command);
-    EXPECT_EQ(answer->count, 1);
-    return (answer->reply.ok ? "ok: " : std::to_string(answer->reply.code) + ": ") +
-           answer->reply.message;
-  }
-  void RunPosted() {
-    while (!world_.posted_.empty()) {
-      auto message = std::move(world_.posted_.front());
-      world_.posted_.pop_front();
-      message();
-    }
-  }
-  void After(Duration time) {
-    for (Duration passed{0}; passed < time; passed += 50ms) {
-      world_.now_ += 50ms;
-      world_.gates()->Tick(world_.now_);
-      operators_->Tick(world_.now_);
-      RunPosted();
-    }
-  }
-  std::shared_ptr<Answer> Switch() { return Ask(Switchover{.shard = "s1", .to = "db3"}); }
-  // What the store has of operations, as an earlier process left it.
-  StoredState Stored() {
-    StoredState state;
-    std::map<uint64_t, StoredOperation> operations;
-    for (const StoreEdit& edit : world_.edits_) {
-      if (const auto* put = std::get_if<PutOperation>(&edit))
-        operations[put->operation.operation.id] = put->operation;
-      if (const auto* put = std::get_if<PutBackendState>(&edit))
-        state.backend_states[put->backend] = put->state;
-      if (const auto* put = std::get_if<PutOrder>(&edit)) state.orders.push_back(put->order);
-    }
-    for (const auto& [id, operation] : operations) state.operations.push_back(operation);
-    return state;
-  }
-  // Another process with what is stored, on the same servers and topology.
-  void Restart() {
-    const StoredState state = Stored();
-    operators_ = std::make_unique<Operators>(&world_);
-    std::vector<Operation> operations;
-    for (const StoredOperation& stored : state.operations) operations.push_back(stored.operation);
-    world_.posted_.clear();
-    operators_->Restore(state);
-    RunPosted();
-  }
-  Operation LastOperation() { return world_.operations_.All().back(); }
-  std::vector<std::string>& steps() { return world_.hands_.steps; }
-
-  FakeWorld world_;
-  std::unique_ptr<Operators> operators_ = std::make_unique<Operators>(&world_);
-};
 
 TEST_F(ChangeTaskTest, SwitchesOverAndAnswersOnceItIsStored) {
   std::vector<GateMode> modes;
@@ -437,87 +347,6 @@ TEST_F(ChangeTaskTest, ALaterChangeTakesWhatAFrozenOneHasLeft) {
   world_.hands_.answers.erase(ChangeStep::kPromote);
   EXPECT_TRUE(Switch()->reply.ok);
   EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
-}
-
-// --- failover
-
-TEST_F(ChangeTaskTest, FailoverRefusesWhatNobodyHasAccepted) {
-  EXPECT_THAT(Did(Failover{.shard = "s1", .to = "db3"}), HasSubstr("ACCEPT SPLIT BRAIN"));
-  EXPECT_THAT(Did(Failover{.shard = "s1", .to = "db3"}), HasSubstr("ACCEPT DATA LOSS"));
-  EXPECT_THAT(Did(Failover{.shard = "s1", .to = "db3", .accept_data_loss = true}),
-              HasSubstr("ACCEPT SPLIT BRAIN"));
-  EXPECT_EQ(world_.PrimaryOf("s1"), "db1");
-  EXPECT_THAT(world_.given_up_, IsEmpty());
-}
-
-TEST_F(ChangeTaskTest, FailoverGivesUpFencesAndLeavesTheOldOneFenced) {
-  world_.options_.failover.fence_command = {"/bin/true"};
-  std::vector<std::string> given_up_at_fence;
-  world_.hands_.on_step = [&](const routing::ChangeAction& action) {
-    if (action.step == ChangeStep::kFence) given_up_at_fence = world_.given_up_;
-  };
-  auto answer = Ask(Failover{.shard = "s1", .to = "db3", .accept_data_loss = true});
-  EXPECT_TRUE(answer->reply.ok) << answer->reply.message;
-  EXPECT_THAT(given_up_at_fence, ElementsAre("db1"));
-  EXPECT_THAT(steps(), ElementsAre("inspect ", "fence db1", "stop receiving db3",
-                                   "apply received db3", "detach db3", "promote db3", "prove db3",
-                                   "keep semi-sync db3", "settle db3"));
-  EXPECT_EQ(world_.PrimaryOf("s1"), "db3");
-  const routing::BackendId old = world_.topology_->FindBackend("db1")->id;
-  EXPECT_EQ(world_.HealthOf(old)->state(), routing::BackendState::kFenced);
-  EXPECT_THAT(Did(Switchover{.shard = "s1", .to = "db1"}), HasSubstr("backend db1 is fenced"));
-  EXPECT_THAT(Did(DisableBackend{"db1"}), HasSubstr("is fenced"));
-  // Also in another process, until an operator says otherwise.
-  Restart();
-  EXPECT_EQ(world_.HealthOf(old)->state(), routing::BackendState::kFenced);
-  EXPECT_THAT(Did(MarkBackend{"db1", MarkBackend::As::kUp}), HasSubstr("ok: "));
-  EXPECT_EQ(world_.HealthOf(old)->state(), routing::BackendState::kUp);
-  EXPECT_EQ(Stored().backend_states["db1"], "");
-}
-
-TEST_F(ChangeTaskTest, AFencedBackendIsNoReplicaAndStaysFencedWhereItIsNotDropped) {
-  world_.options_.failover.fence_command = {"/bin/true"};
-  EXPECT_TRUE(Ask(Failover{.shard = "s1", .to = "db3", .accept_data_loss = true})->reply.ok);
-  EXPECT_THAT(Did(DropBackend{"db1"}), HasSubstr("is used by shard"));
-  EXPECT_THAT(operators_->FencedWhy("db1"), HasSubstr("was failed over"));
-  // db1 is listed as its replica, and not touched.
-  EXPECT_THAT(Did(DropShard{"s2"}), HasSubstr("ok: "));
-  AlterShard alter;
-  alter.name = "s1";
-  alter.replicas = {"db1", "db2"};
-  EXPECT_THAT(Did(alter), HasSubstr("ok: "));
-  steps().clear();
-  auto answer = Ask(Switchover{.shard = "s1", .to = "db2"});
-  EXPECT_TRUE(answer->reply.ok) << answer->reply.message;
-  EXPECT_THAT(steps(), Not(Contains("repoint db1")));
-  EXPECT_THAT(steps(), Contains("repoint db3"));  // the old primary
-}
-
-TEST_F(ChangeTaskTest, AfterAFenceOthersAreStartedAgainToo) {
-  world_.options_.failover.fence_command = {"/bin/true"};
-  StepReport failed;
-  failed.result = Result::kFailed;
-  failed.why = "it has not executed everything";
-  world_.hands_.answers[ChangeStep::kApplyReceived] = failed;
-  bool started = false;
-  world_.hands_.on_step = [&](const routing::ChangeAction& action) {
-    if (action.step == ChangeStep::kReattach) started = world_.hands_.last_context.stop_others;
-  };
-  EXPECT_FALSE(Ask(Failover{.shard = "s1", .to = "db3", .accept_data_loss = true})->reply.ok);
-  EXPECT_TRUE(started);
-}
-
-TEST_F(ChangeTaskTest, AFenceThatDoesNotConfirmChangesNothing) {
-  world_.options_.failover.fence_command = {"/bin/false"};
-  StepReport failed;
-  failed.result = Result::kFailed;
-  failed.why = "exit code 1";
-  world_.hands_.answers[ChangeStep::kFence] = failed;
-  auto answer = Ask(Failover{.shard = "s1", .to = "db3", .accept_data_loss = true});
-  After(1s);
-  EXPECT_FALSE(answer->reply.ok);
-  EXPECT_THAT(answer->reply.message, HasSubstr("the fence did not confirm: exit code 1"));
-  EXPECT_EQ(world_.PrimaryOf("s1"), "db1");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -108,6 +109,25 @@ def check_where_the_rows_lie(out: str) -> None:
     assert used == {0, 1, 2, 3}
 
 
+def check_what_now(out: str) -> None:
+    """The page, the operators' listener and Prometheus' configuration are there; a server frozen by hand is seen."""
+    page = re.search(r'^ +(http://127\.0\.0\.1:\d+/)$', out, re.M)[1]
+    with urllib.request.urlopen(page, timeout=10) as answer:
+        assert b'<html' in answer.read()
+    prometheus = re.search(r'--config\.file=(\S+)', out)[1]
+    checked = subprocess.run(['promtool', 'check', 'config', prometheus], capture_output=True, text=True)
+    assert checked.returncode == 0 and 'rules found' in checked.stdout, checked.stdout + checked.stderr
+    where = re.search(r"^ +mariadb (-h 127\.0\.0\.1 -P \d+ -u admin -p\S+) -e 'SHOW SHARDS'$", out, re.M)[1].split()
+    argv = ['mariadb', '--no-defaults', *where, '-N', '-B', '-e', 'SELECT state FROM backends ORDER BY name']
+    stop = re.search(r'^ +(kill -STOP \d+)$', out, re.M)[1]
+    subprocess.run(stop.split(), check=True)
+
+    def states() -> list[str]:
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL).stdout.split()
+
+    wait_until(lambda: states() == ['up', 'down', 'up', 'up'], 30, f'db2 is down: {states()}')
+
+
 @pytest.mark.slow
 def test_ctrl_c_at_the_end(binary, tmp_path):
     """It prints how to connect, and that works; Ctrl-C then ends everything, as it should."""
@@ -120,6 +140,7 @@ def test_ctrl_c_at_the_end(binary, tmp_path):
         done = subprocess.run(argv, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
         assert done.returncode == 0 and done.stdout == '10\n', done.stdout + done.stderr
         check_where_the_rows_lie(run.output)
+        check_what_now(run.output)
     finally:
         os.kill(run.process.pid, signal.SIGINT)
     assert run.end(90) == 0
