@@ -292,7 +292,9 @@ void PrimaryChange::Dispatch(const StepReport& report, MonoTime now) {
       }
       return;
     case Weight::kShould:
-      if (!ok && attempt_ + 1 < kTries) {
+      // Before the release clients wait: a replica that is silent gets one chance.
+      if (!ok && attempt_ + 1 < kTries &&
+          !(held_ && step_ == ChangeStep::kRepoint && report.result == Result::kUnknown)) {
         Again(kRetryPause, now);
         return;
       }
@@ -315,7 +317,9 @@ void PrimaryChange::RetryMust(const StepReport& report, MonoTime now) {
   if (attempt_ + 1 == kTriesBeforeAlert) {
     alerted_ = true;
     std::string what;
-    if (step_ == ChangeStep::kConfirm) {
+    if (looking_) {
+      what = plan().old_primary + " is not made writable beside it, and the shard stays held";
+    } else if (step_ == ChangeStep::kConfirm) {
       what = "it is not known whether " + plan().candidate +
              " was promoted: both servers stay frozen and the shard stays held";
     } else if (step_ == ChangeStep::kThawOld) {

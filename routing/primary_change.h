@@ -247,7 +247,8 @@ class PrimaryChange {
   ChangeStep step_ = ChangeStep::kInspect;  // under way; record_.step is the one stored last
   std::string server_;
   bool resuming_ = false;
-  bool looking_ = false;  // asks the candidate, before the old primary is made writable again
+  bool looking_ = false;        // asks the candidate, before the old primary is made writable again
+  bool seen_writable_ = false;  // then
   Phase phase_ = Phase::kIdle;
   uint64_t last_id_ = 0;
   uint64_t id_ = 0;  // of what is waited for

@@ -55,6 +55,7 @@ void PrimaryChange::LookBeforeUndo(MonoTime now) {
     return;
   }
   looking_ = true;
+  alerted_ = false;
   step_ = ChangeStep::kConfirm;
   server_ = plan().candidate;
   attempt_ = 0;
@@ -62,7 +63,7 @@ void PrimaryChange::LookBeforeUndo(MonoTime now) {
 }
 
 void PrimaryChange::AfterLook(MonoTime now) {
-  looking_ = false;
+  looking_ = seen_writable_ = alerted_ = false;
   if (record_.undoing) {
     NextUndo(now);
   } else {
@@ -70,19 +71,21 @@ void PrimaryChange::AfterLook(MonoTime now) {
   }
 }
 
+// A writable candidate is no proof that it has everything: it may have been restarted with
+// read_only off while it was behind. Which of the two is right is for a person to say.
 void PrimaryChange::OnLook(const StepReport& report, MonoTime now) {
-  if (report.result == Result::kOk && report.writable) {
-    looking_ = record_.undoing = false;
-    record_.promoted = true;
-    Note(plan().candidate + " is writable: somebody has promoted it meanwhile; finishes");
-    NextFinish(now);
-  } else if (report.result == Result::kOk) {
+  const bool answered = report.result == Result::kOk;
+  seen_writable_ = answered ? report.writable : seen_writable_;
+  if (seen_writable_) {
+    StepReport why = report;
+    if (answered) why.why = "is writable, and this switchover has not promoted it";
+    RetryMust(why, now);
+  } else if (answered) {
     AfterLook(now);
-  } else if (attempt_ + 1 < kTries) {
+  } else if (report.result == Result::kFailed && attempt_ + 1 < kTries) {
     Again(kRetryPause, now);
   } else {
-    Note("whether " + plan().candidate +
-         " was promoted meanwhile could not be asked: " + report.why);
+    Note("whether " + plan().candidate + " was promoted by hand could not be asked: " + report.why);
     AfterLook(now);
   }
 }

@@ -178,15 +178,24 @@ std::optional<bool> EnoughAcknowledge(const SemiSyncNames& names, uint64_t wante
   }
 }
 
-StepReport SwitchOn(const StepContext& context, const SemiSyncNames& names, StepRunner* runner) {
+bool TakeSettings(const StepContext& context, StepRunner* runner) {
   for (const auto& [name, value] : context.saved.semi_sync) {
-    if (!runner->Do(absl::StrCat("SET GLOBAL ", name, " = ", PlainValue(value))))
-      return runner->report();
+    if (!runner->Do(absl::StrCat("SET GLOBAL ", name, " = ", PlainValue(value)))) return false;
   }
+  return true;
+}
+
+StepReport SwitchOn(const SemiSyncNames& names, StepRunner* runner) {
   if (!runner->Do(absl::StrCat("SET GLOBAL ", names.source_enabled, " = 1")))
     return runner->report();
   (void)runner->Do(absl::StrCat("SET GLOBAL ", names.replica_enabled, " = 0"));
   return runner->report();
+}
+
+// How many must acknowledge; MariaDB waits for one.
+std::string Wanted(const SemiSyncNames& names, const std::map<std::string, std::string>& settings) {
+  const auto count = settings.find(names.source_wait_count);
+  return names.source_wait_count.empty() || count == settings.end() ? "1" : count->second;
 }
 
 // As on the old primary when it was last asked, or as the new one is set by itself. A primary that
@@ -198,24 +207,24 @@ StepReport KeepAfterFailover(const StepContext& context, StepRunner* runner) {
       ReadVariables(runner->session(), "rpl_semi_sync%", runner->Left(), &facts);
   if (!answer.ok()) return runner->FailWith(answer, "semi-synchronous replication");
   const std::optional<SemiSyncNames> names = facts.SemiSync();
-  const bool on = names.has_value() && facts.IsOn(names->source_enabled);
+  const bool has_plugin = names.has_value() && facts.variables.contains(names->source_enabled);
+  const bool on = has_plugin && facts.IsOn(names->source_enabled);
   const std::map<std::string, std::string>& before = context.saved.semi_sync;
   if (!on && before.empty()) return runner->report();
-  const std::string& old_primary = context.action.record.plan.old_primary;
   const std::string& server = context.action.server;
-  if (!names.has_value() || (!before.empty() && !before.contains(names->source_timeout))) {
-    runner->report().notes.push_back(absl::StrCat(
-        "semi-synchronous replication was on on ", old_primary, " and is not on ", server,
-        ", which has ", names.has_value() ? "another plugin for it" : "no plugin for it"));
+  const bool same_words = has_plugin && before.contains(names->source_timeout);
+  if (!on && !same_words) {
+    runner->report().notes.push_back(
+        absl::StrCat("semi-synchronous replication was on on ",
+                     context.action.record.plan.old_primary, " and is not on ", server,
+                     ", which has ", has_plugin ? "another plugin for it" : "no plugin for it"));
     return runner->report();
   }
-  const auto count = before.find(names->source_wait_count);
-  const std::string wanted = names->source_wait_count.empty() ? "1"
-                             : count != before.end()          ? count->second
-                                                     : facts.Variable(names->source_wait_count);
+  if (same_words && !TakeSettings(context, runner)) return runner->report();
+  const std::string wanted = Wanted(*names, same_words ? before : facts.variables);
   const std::optional<bool> enough = EnoughAcknowledge(*names, NumberOf(wanted), runner);
   if (!enough.has_value()) return runner->report();
-  if (*enough) return before.empty() ? runner->report() : SwitchOn(context, *names, runner);
+  if (*enough) return on ? runner->report() : SwitchOn(*names, runner);
   if (on && !runner->Do(absl::StrCat("SET GLOBAL ", names->source_enabled, " = 0")))
     return runner->report();
   runner->report().notes.push_back(

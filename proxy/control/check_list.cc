@@ -20,11 +20,6 @@ constexpr size_t kMostEvents = 1000;
 
 std::string Listed(const std::vector<std::string>& what) { return absl::StrJoin(what, ", "); }
 
-bool MayAs(const ServerFacts& facts, std::string_view privilege) {
-  if (facts.Has(privilege)) return true;
-  return facts.version.mariadb && facts.version.number < kSuperHasAllBefore && facts.Has("SUPER");
-}
-
 std::vector<std::string_view> WantedOnMariadb(const ServerFacts& facts, bool is_old,
                                               bool semi_sync) {
   std::vector<std::string_view> wanted = {
@@ -121,6 +116,11 @@ void CheckLog(const NamedFacts& server, CheckList* list) {
     list->Check(server.name, "GTIDs",
                 gtids ? "" : "gtid_mode and enforce_gtid_consistency must be ON");
   }
+}
+
+bool MayAs(const ServerFacts& facts, std::string_view privilege) {
+  if (facts.Has(privilege)) return true;
+  return facts.version.mariadb && facts.version.number < kSuperHasAllBefore && facts.Has("SUPER");
 }
 
 void CheckPrivileges(const NamedFacts& server, bool is_old, bool semi_sync, CheckList* list) {

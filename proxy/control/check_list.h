@@ -42,6 +42,8 @@ class CheckList {
 [[nodiscard]] bool CheckAnswers(const NamedFacts& server, CheckList* list);
 void CheckKind(const NamedFacts& server, CheckList* list);
 void CheckLog(const NamedFacts& server, CheckList* list);
+// MariaDB's SUPER has what older versions did not have apart.
+[[nodiscard]] bool MayAs(const ServerFacts& facts, std::string_view privilege);
 void CheckPrivileges(const NamedFacts& server, bool is_old, bool semi_sync, CheckList* list);
 void CheckScene(const ChangeScene& scene, CheckList* list);
 // Nothing on the candidate that the position (of its source) does not have.

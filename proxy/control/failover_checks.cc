@@ -122,6 +122,12 @@ void JudgeSemiSync(const ChangeScene& scene, CheckList* list) {
   if (strict && complete)
     words = "was on, without a time limit: nothing acknowledged is only there";
   list->Row(scene.plan.old_primary, "semi-synchronous replication", words);
+  const ServerFacts& candidate = scene.candidate.facts;
+  if (!seen.settings.empty() && candidate.version.mariadb &&
+      !MayAs(candidate, "REPLICATION MASTER ADMIN")) {
+    list->Note(scene.candidate.name, "semi-synchronous replication",
+               "can't be switched on there: the control account lacks REPLICATION MASTER ADMIN");
+  }
 }
 
 }  // namespace

@@ -397,13 +397,23 @@ TEST(SemiSync, AfterAFailoverIsAsOnTheOldPrimaryOnceReplicasAcknowledge) {
   session.On("rpl_semi_sync_source_clients", Rows({"n", "v"}, {{"c", "1"}}));
   StepReport report = RunStep(context, &session);
   EXPECT_EQ(report.result, Result::kOk);
-  EXPECT_THAT(session.asked, Not(Contains(HasSubstr("SET GLOBAL"))));
+  EXPECT_THAT(session.asked, Contains("SET GLOBAL rpl_semi_sync_source_timeout = 1000"));
+  EXPECT_THAT(session.asked, Not(Contains(HasSubstr("enabled"))));
   EXPECT_THAT(report.notes, ElementsAre(HasSubstr("too few replicas acknowledge")));
   // Another plugin, whose words differ, and none at all.
   session.On(ask, Rows({"n", "v"}, {{"rpl_semi_sync_master_enabled", "OFF"}}));
   report = RunStep(context, &session);
   EXPECT_THAT(report.notes,
               ElementsAre(HasSubstr("was on on db1 and is not on db2, which has another")));
+  // That one waits by itself: nobody acknowledges, so it must not.
+  session.On(ask, Rows({"n", "v"}, {{"rpl_semi_sync_master_enabled", "ON"}}));
+  session.On("rpl_semi_sync_master_clients", Rows({"n", "v"}, {{"c", "0"}}));
+  report = RunStep(context, &session);
+  EXPECT_THAT(session.asked, Contains("SET GLOBAL rpl_semi_sync_master_enabled = 0"));
+  // What replicas have, and not what primaries have.
+  session.On(ask, Rows({"n", "v"}, {{"rpl_semi_sync_replica_enabled", "ON"}}));
+  report = RunStep(context, &session);
+  EXPECT_THAT(report.notes, ElementsAre(HasSubstr("which has no plugin for it")));
   session.On(ask, Rows({"n", "v"}, {}));
   report = RunStep(context, &session);
   EXPECT_THAT(report.notes, ElementsAre(HasSubstr("which has no plugin for it")));

@@ -222,7 +222,7 @@ TEST_F(ChangeTaskTest, AnotherProcessPutsBackOrFinishes) {
 }
 
 // The old primary must not be made writable beside one that somebody promoted meanwhile.
-TEST_F(ChangeTaskTest, AnotherProcessFinishesWhatAnOperatorDidByHand) {
+TEST_F(ChangeTaskTest, AnotherProcessLeavesToAPersonWhatAnOperatorDidByHand) {
   world_.hands_.silent = {ChangeStep::kCatchUp};
   Switch();
   world_.hands_.silent.clear();
@@ -231,20 +231,28 @@ TEST_F(ChangeTaskTest, AnotherProcessFinishesWhatAnOperatorDidByHand) {
   world_.hands_.answers[ChangeStep::kConfirm] = writable;
   steps().clear();
   Restart();
-  After(1s);
+  After(3s);
   EXPECT_THAT(steps(), Not(Contains(HasSubstr("thaw old"))));
-  EXPECT_EQ(world_.PrimaryOf("s1"), "db3");
-  EXPECT_THAT(LastOperation().detail, HasSubstr("has its primary on db3"));
-  // It can't be asked: as the store says.
+  EXPECT_EQ(world_.PrimaryOf("s1"), "db1");
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk);
+  const uint64_t number = LastOperation().id;
+  EXPECT_EQ(LastOperation().state, Operation::State::kRunning);
+  EXPECT_THAT(Did(CancelOperation{number}), HasSubstr("ok: "));
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kAsk) << "held until somebody says who is right";
+}
+
+TEST_F(ChangeTaskTest, AnotherProcessPutsBackWhereTheCandidateCantBeAsked) {
   world_.hands_.silent = {ChangeStep::kCatchUp};
-  Ask(Switchover{.shard = "s1", .to = "db1"});
+  Switch();
   world_.hands_.silent.clear();
-  writable.result = Result::kFailed;
-  writable.why = "does not answer";
-  world_.hands_.answers[ChangeStep::kConfirm] = writable;
+  StepReport failed;
+  failed.result = Result::kFailed;
+  failed.why = "does not answer";
+  world_.hands_.answers[ChangeStep::kConfirm] = failed;
   Restart();
   After(3s);
-  EXPECT_EQ(world_.PrimaryOf("s1"), "db3");
+  EXPECT_EQ(world_.PrimaryOf("s1"), "db1");
+  EXPECT_EQ(world_.ModeOf("s1"), GateMode::kServing);
   EXPECT_THAT(LastOperation().detail, HasSubstr("was put back"));
 }
 

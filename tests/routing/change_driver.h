@@ -31,6 +31,21 @@ inline std::unique_ptr<PrimaryChange> MakeChange(const ChangePlan& plan) {
   return std::make_unique<Switchover>(plan);
 }
 
+// What goes well.
+inline StepReport Good(const ChangeAction& action) {
+  StepReport report;
+  if (action.step == ChangeStep::kReadPosition) report.position = "0-1-7";
+  if (action.step == ChangeStep::kInspect) report.saved = "scheduler=ON\nsecond line\\";
+  return report;
+}
+
+inline StepReport Bad(StepReport::Result result, const std::string& why = "so it was told") {
+  StepReport report;
+  report.result = result;
+  report.why = why;
+  return report;
+}
+
 class ChangeDriver {
  public:
   using Answer = std::function<std::optional<StepReport>(const ChangeAction&)>;
