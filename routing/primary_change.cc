@@ -288,6 +288,7 @@ void PrimaryChange::Dispatch(const StepReport& report, MonoTime now) {
         (step_ == ChangeStep::kThawOld ? froze_ : held_) = false;
         NextUndo(now);
       } else {
+        if (step_ == ChangeStep::kRelease) held_ = false;
         NextFinish(now);
       }
       return;

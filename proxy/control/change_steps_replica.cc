@@ -240,8 +240,8 @@ StepReport KeepSemiSync(const StepContext& context, StepRunner* runner) {
   if (context.action.record.plan.kind == routing::ChangeKind::kFailover)
     return KeepAfterFailover(context, runner);
   if (context.saved.semi_sync.empty()) return runner->report();
-  return SwitchOn(context,
-                  SemiSyncNamesOf(runner->version().mariadb, context.saved.semi_sync_old_words),
+  if (!TakeSettings(context, runner)) return runner->report();
+  return SwitchOn(SemiSyncNamesOf(runner->version().mariadb, context.saved.semi_sync_old_words),
                   runner);
 }
 

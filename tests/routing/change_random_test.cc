@@ -75,7 +75,7 @@ class Trial {
     // Hours may have passed, and somebody has helped himself.
     const bool switchover = plan_.kind == ChangeKind::kSwitchover;
     if (switchover && !world_.old_writable && !world_.new_writable && faults_ == 0 && !hopeless_ &&
-        random_() % 3 == 0) {
+        random_() % 3 != 0) {
       world_.new_writable = true;
       by_hand_ = true;
     }

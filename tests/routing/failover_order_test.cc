@@ -1,4 +1,4 @@
-// The order of a failover's steps where the candidate waits for acknowledgements itself.
+// The order of the steps where the new primary waits for acknowledgements.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,6 +25,19 @@ TEST(FailoverOrder, ACandidateThatWaitsForReplicasGetsThemBeforeItCommits) {
   EXPECT_LT(at("repoint"), at("keep semi-sync"));
   EXPECT_LT(at("keep semi-sync"), at("prove"));
   EXPECT_EQ(driver.machine->outcome(), ChangeOutcome::kFinished);
+}
+
+TEST(SwitchoverTest, WhileClientsWaitASilentReplicaHasOneChance) {
+  ChangeDriver driver(PlanFor(ChangeKind::kSwitchover));
+  driver.Run([](const ChangeAction& action) -> std::optional<StepReport> {
+    if (action.step == ChangeStep::kRepoint && action.server == "other") return std::nullopt;
+    StepReport report = Good(action);
+    report.semi_sync = action.step == ChangeStep::kInspect;
+    return report;
+  });
+  EXPECT_EQ(std::count(driver.steps.begin(), driver.steps.end(), "repoint other"), 1);
+  EXPECT_EQ(driver.machine->outcome(), ChangeOutcome::kFinished);
+  EXPECT_EQ(driver.alerts.size(), 1U);
 }
 
 }  // namespace
