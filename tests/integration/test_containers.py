@@ -55,6 +55,14 @@ def test_the_image_holds_what_its_build_needs():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_build_stage_can_make_a_package():
+    """CPackDeb calls programs that the compiler doesn't bring along (CMake's CPackDeb.cmake: file, dpkg-shlibdeps)."""
+    script = (paths.ROOT / 'deploy/install-dependencies').read_text()
+    build = re.search(r'^build=\((.*?)\)', script, re.M | re.S)[1].split()
+    assert {'file', 'dpkg-dev', 'cmake', 'g++'} <= set(build), build
+    assert any('install-dependencies build' in rest for word, rest in stages()[0] if word == 'RUN')
+
+
 @pytest.mark.slow
 def test_the_image_in_a_chroot(package):
     last = dict(stages()[-1])
