@@ -8,14 +8,12 @@ namespace bulkhead::control {
 namespace {
 
 using routing::ChangeStep;
-using routing::GateMode;
 using routing::StepReport;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-using ::testing::SizeIs;
 using Result = StepReport::Result;
 
 // --- failover

@@ -146,13 +146,14 @@ class ChangeFleet:
         for _ in range(30):
             at = time.time()
             self.freeze(primary)
-            received = None
-            while received != (received := self.received(primary)):
-                time.sleep(0.02)  # what the kernel has is still being read
+            seen: list = []
+            # What the kernel has is still being read: until two looks at them say the same.
+            wait_until(lambda s=seen: s.append(self.received(primary)) or s[-1:] == s[-2:-1], 10, 'nothing comes', 0.02)
+            received = seen[-1]
             if len(set(received)) <= 1:
                 return at
             self.thaw(primary)
-            time.sleep(0.1)
+            wait_until(lambda r=received: self.received(primary) != r, 10, f'replicas of db{primary} receive again')
         raise AssertionError(f'the replicas of db{primary} are never level: {received}')
 
     def received(self, primary: int) -> list:
